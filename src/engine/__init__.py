@@ -1,0 +1,1 @@
+"""Machinery without business nouns: tenancy, outbox, keys, blobs, API conventions."""

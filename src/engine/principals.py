@@ -1,0 +1,29 @@
+"""Who acts: a member, an app, a device, an operator, or the platform itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from engine import ids
+
+PrincipalKind: TypeAlias = Literal["member", "app", "device", "operator", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One actor. Two are equal when their kind and id are; ``display`` is for humans and logs only."""
+
+    kind: PrincipalKind
+    id: UUID
+    display: str = field(default="", compare=False)
+
+    @property
+    def public_id(self) -> str:
+        """The TypeID of the actor, for example ``mem_01h455vb4pex5vsknk084sn02q``."""
+        return ids.encode(ids.PRINCIPAL_PREFIXES[self.kind], self.id)
+
+
+SYSTEM = Principal(kind="system", id=UUID(int=0), display="Keystead")
+"""The platform acting on its own behalf: reconcilers, sweeps, flows."""
