@@ -1,0 +1,78 @@
+# Keystead. `make help` lists what can be asked for.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.keystead-installed
+LOCKS := requirements/uv.txt requirements/dev.txt
+TESTS ?=
+WORKERS ?= 2
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-build-options --custom-compile-command "make lock"
+
+.PHONY: help venv demo up test check bench chaos fmt migrations bake openapi lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
+
+venv: $(STAMP) ## .venv with every locked wheel and the project itself
+
+$(STAMP): $(LOCKS) pyproject.toml requirements/install
+	@requirements/install $(VENV)
+	@touch $@
+
+demo: venv ## the whole story on this machine, checked at each step
+	@$(BIN)/keystead demo
+
+up: venv ## everything running until Ctrl-C, with URLs and sign-ins
+	@$(BIN)/keystead up
+
+test: venv ## every suite, with the coverage gate (TESTS=path to narrow, without the gate)
+ifeq ($(strip $(TESTS)),)
+	@$(BIN)/coverage erase
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered
+else
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+endif
+
+check: venv ## lint, types, import contracts, security, migrations, drift of generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src tenants shared provisioning sdk
+
+bench: venv ## a benchmark by name: make bench NAME=routing
+	@test -n "$(NAME)" || { echo 'Say which one: make bench NAME=routing (see tests/benchmarks/)'; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.$(NAME)
+
+chaos: venv ## a crash suite by name at full size: make chaos NAME=checkout
+	@test -n "$(NAME)" || { echo 'Say which one: make chaos NAME=checkout (see tests/chaos/)'; exit 2; }
+	@$(BIN)/python -m tests.chaos.$(NAME)
+
+fmt: venv ## format, and fix what can be fixed
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+migrations: venv ## write the migrations that the models ask for
+	$(BIN)/keystead django makemigrations
+
+bake: venv ## write the baked script of an organization's schema again
+	$(BIN)/keystead bake
+
+openapi: venv ## write docs/openapi.json again
+	$(BIN)/keystead openapi
+
+lock: ## resolve requirements/*.in again (network)
+	@test -x $(BIN)/uv || { echo 'No uv in $(VENV): run make venv first'; exit 2; }
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) requirements/base.in -o requirements/base.txt
+	$(COMPILE) -c requirements/base.txt requirements/dev.in -o requirements/dev.txt
+
+clean: ## remove .venv, caches and local state (.keystead/)
+	rm -rf $(VENV) .keystead .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov build dist
+	rm -f .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
