@@ -11,7 +11,13 @@ import threading
 import time
 from uuid import UUID
 
-PRINCIPAL_PREFIXES = {"member": "mem", "app": "app", "device": "dev", "operator": "opr", "system": "sys"}
+PRINCIPAL_PREFIXES = {
+    "member": "mem",
+    "app": "app",
+    "device": "dev",
+    "operator": "opr",
+    "system": "sys",
+}
 SUFFIX_LENGTH = 26
 # Crockford's base32 in lower case, as the TypeID specification fixes it.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -38,7 +44,9 @@ def uuid7() -> UUID:
     with _lock:
         # A clock that stands still or steps back must not break the order that cursors rely on.
         _last_tick = tick = max(tick, _last_tick + 1)
-    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
+    value = (
+        (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
+    )
     return UUID(int=value)
 
 

@@ -1,0 +1,206 @@
+"""The second and third wall: role and search path travel in the same message as the query.
+
+Nothing here imports Django: the matcher stands behind the same wall as the ORM.
+
+A psycopg connection carries a `Wall`; a `WalledCursor` asks it, before every statement, which
+`SET LOCAL`s belong in front. In autocommit each statement is one simple-protocol message
+`SET LOCAL ROLE ..; SET LOCAL search_path ..; <statement>`, an implicit transaction of its own
+(PostgreSQL, "Multiple Statements in a Simple Query"). In a transaction the settings go with its
+first statement. Either way they end with the transaction, so there is nothing to leak to the
+next user of a pooled connection, and a statement that is cancelled takes its settings with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg import pq, sql
+from psycopg.client_cursor import ClientCursor
+from psycopg.copy import Copy, Writer
+from psycopg.rows import Row
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_TRANSACTION_CONTROL = re.compile(
+    r"\s*(SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START\s+TRANSACTION|END|ABORT)\b", re.IGNORECASE
+)
+_ROLLBACK = re.compile(r"\s*(ROLLBACK|ABORT)\b", re.IGNORECASE)
+_SETTINGS_STATEMENTS = 2
+
+
+class WallError(RuntimeError):
+    """A statement could not be sent behind the wall; it was not sent at all."""
+
+
+class ContextSwitch(WallError):
+    """A transaction belongs to one context, and another one was entered inside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a statement may see: the role it runs as and the only schemas that it finds by name.
+
+    `role` None means the login itself, which only provisioning's `ks_owner` has a use for.
+    """
+
+    role: str | None
+    schemas: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in (*self.schemas, *((self.role,) if self.role else ())):
+            if not _IDENTIFIER.match(name) or name.startswith("pg_"):
+                raise WallError(f"not an identifier that Keystead makes: {name!r}")
+
+
+@lru_cache(maxsize=8192)
+def settings_sql(scope: Scope) -> str:
+    """The two statements that put a transaction into `scope`, each ended by a semicolon.
+
+    pg_temp is named last because PostgreSQL otherwise searches it first.
+    """
+    role = f'"{scope.role}"' if scope.role else "NONE"
+    path = ", ".join(f'"{name}"' for name in scope.schemas)
+    return f"SET LOCAL ROLE {role};SET LOCAL search_path TO {path + ', ' if path else ''}pg_temp;"
+
+
+class Wall:
+    """What one connection has been told in its present transaction.
+
+    `scope` answers at each statement which scope the caller is in, and raises when there is none.
+    """
+
+    __slots__ = ("_bound", "_sent", "scope", "scopes_seen", "switch_allowed")
+
+    def __init__(self, scope: Callable[[], Scope]) -> None:
+        self.scope = scope
+        self._sent: Scope | None = None
+        self._bound: Scope | None = None
+        self.scopes_seen: set[Scope] = set()
+        # Only the test suite's outer transaction may change context; the settings are sent again.
+        self.switch_allowed: Callable[[], bool] = lambda: False
+
+    def bound(self, status: pq.TransactionStatus) -> Scope | None:
+        """The scope that the open transaction belongs to, None outside one."""
+        return None if status == pq.TransactionStatus.IDLE else self._bound
+
+    def settings_for(self, status: pq.TransactionStatus) -> str | None:
+        """The settings to send before the next statement, None when they still hold."""
+        scope = self.scope()
+        if status == pq.TransactionStatus.IDLE:
+            self._sent = self._bound = None
+        if self._bound is not None and self._bound != scope and not self.switch_allowed():
+            raise ContextSwitch(
+                f"this transaction belongs to {self._bound.schemas or ('nobody',)}; commit it "
+                f"before entering {scope.schemas or ('nobody',)}"
+            )
+        if self._sent == scope:
+            return None
+        return settings_sql(scope)
+
+    def sent(self) -> None:
+        """Note that the settings of the present scope took effect."""
+        self._sent = self._bound = scope = self.scope()
+        self.scopes_seen.add(scope)
+
+    def forget(self) -> None:
+        """Note that the settings may be gone (ROLLBACK TO SAVEPOINT undoes SET LOCAL)."""
+        self._sent = None
+
+
+def raise_wall(connection: psycopg.Connection[Any], scope: Callable[[], Scope]) -> Wall:
+    """Put `connection` behind a wall. Its cursors must be `WalledCursor`s."""
+    wall = Wall(scope)
+    connection.__dict__["keystead_wall"] = wall
+    return wall
+
+
+def wall_of(connection: psycopg.Connection[Any]) -> Wall:
+    """The wall of `connection`; without one, nothing is sent."""
+    wall = connection.__dict__.get("keystead_wall")
+    if not isinstance(wall, Wall):
+        raise WallError("this connection has no wall; make it with raise_wall()")
+    return wall
+
+
+class WalledCursor(ClientCursor[Row]):
+    """A client-binding cursor that cannot send a statement outside its scope.
+
+    Every method that reaches the server is listed in tests/engine/tenancy/test_cursor_methods.py.
+    """
+
+    def execute(  # type: ignore[override]
+        self,
+        query: Any,
+        params: Any = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> WalledCursor[Row]:
+        statement = query if isinstance(query, str) else _as_text(query, self)
+        wall = wall_of(self._conn)
+        if _TRANSACTION_CONTROL.match(statement):
+            super().execute(statement, params, prepare=prepare, binary=binary)
+            if _ROLLBACK.match(statement):
+                wall.forget()
+            return self
+        settings = wall.settings_for(self._conn.pgconn.transaction_status)
+        if settings is None:
+            super().execute(statement, params, prepare=prepare, binary=binary)
+            return self
+        try:
+            super().execute(settings + statement, params, prepare=prepare, binary=binary)
+        except BaseException:
+            wall.forget()
+            raise
+        wall.sent()
+        for _ in range(_SETTINGS_STATEMENTS):
+            self.nextset()
+        return self
+
+    def executemany(
+        self, query: Any, params_seq: Iterable[Any], *, returning: bool = False
+    ) -> None:
+        self._send_settings_first("executemany")
+        super().executemany(query, params_seq, returning=returning)
+
+    def copy(
+        self, statement: Any, params: Any = None, *, writer: Writer | None = None
+    ) -> AbstractContextManager[Copy]:  # type: ignore[override]
+        self._send_settings_first("copy")
+        return super().copy(statement, params, writer=writer)
+
+    def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise WallError(
+            "stream() sends one statement only, so it cannot carry its scope: page by key instead"
+        )
+
+    def _send_settings_first(self, method: str) -> None:
+        """These bypass execute(): their settings go ahead of them, in a transaction that lasts."""
+        status = self._conn.pgconn.transaction_status
+        if status == pq.TransactionStatus.IDLE and self._conn.autocommit:
+            raise WallError(
+                f"{method}() needs an open transaction, so that its scope can be sent ahead of it"
+            )
+        wall = wall_of(self._conn)
+        settings = wall.settings_for(status)
+        if settings is None:
+            return
+        try:
+            super().execute(settings)
+        except BaseException:
+            wall.forget()
+            raise
+        wall.sent()
+
+
+def _as_text(query: Any, cursor: ClientCursor[Any]) -> str:
+    if isinstance(query, bytes):
+        return query.decode()
+    if isinstance(query, sql.Composable):
+        return query.as_string(cursor)
+    raise WallError(f"cannot put the wall in front of a {type(query).__name__}")
