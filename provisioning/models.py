@@ -1,0 +1,50 @@
+"""The durable cursor of every long piece of work on an organization."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from engine.models import Model
+
+
+class FlowKind(models.TextChoices):
+    CREATE = "create"
+    ROTATE_KEYS = "rotate_keys"
+
+
+class FlowStatus(models.TextChoices):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Flow(Model):
+    """One run of a flow. `step` is the next one to run; a lease keeps two processes from running it."""
+
+    id_prefix = "flow"
+
+    kind = models.CharField(max_length=24, choices=FlowKind)
+    organization = models.ForeignKey(
+        "organizations.Organization", on_delete=models.PROTECT, related_name="flows"
+    )
+    status = models.CharField(max_length=16, choices=FlowStatus, default=FlowStatus.RUNNING)
+    step = models.CharField(max_length=40)
+    # Ids and choices only: what a step needs to know and the organization's row does not say.
+    parameters = models.JSONField(default=dict)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=500, default="", blank=True)
+    leased_until = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=FlowStatus.values), name="flow_status_known"),
+            models.CheckConstraint(condition=Q(kind__in=FlowKind.values), name="flow_kind_known"),
+            models.UniqueConstraint(
+                fields=["organization", "kind"],
+                condition=Q(status="running"),
+                name="flow_one_running_of_a_kind",
+            ),
+        ]

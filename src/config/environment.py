@@ -1,0 +1,138 @@
+"""Every setting that the environment decides, typed and checked before anything starts.
+
+Read once by `config.settings`; the rest of the platform asks `django.conf.settings`.
+docs/settings.md is generated from the descriptions below.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NoReturn, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIN_SECRET_CHARACTERS = 32
+
+
+class Environment(BaseSettings):
+    """The process's KEYSTEAD_* variables."""
+
+    model_config = SettingsConfigDict(env_prefix="KEYSTEAD_", extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = Field(
+        default="production", description="`development` permits http, loopback webhooks and the sandbox."
+    )
+    process: str = Field(default="cli", description="Name of this process in logs and metrics.")
+    base_url: str = Field(
+        description="Where organizations live: `https://keystead.example` serves `https://acme.keystead.example`."
+    )
+    gateway_base_url: str = Field(
+        default="",
+        description="Where devices connect, `wss://keystead.example`. Default: the base URL with ws or wss.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL as `ks_app`. Required unless `KEYSTEAD_OWNER_DATABASE_URL` is set."
+    )
+    owner_database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL as `ks_owner`. Only for provisioning and migrations; used instead of the former.",
+    )
+    redis_url: SecretStr = Field(description="Valkey or Redis, `redis://host:6379/0`. It may lose everything.")
+    secret_key: SecretStr = Field(description="At least 32 random characters; signs cursors and CSRF tokens.")
+    kms_url: str = Field(
+        description="Keys of the documents and secrets trees: `file:///folder` or `aws://region?key_id=..`."
+    )
+    matcher_url: str = Field(description="The matcher, `http://matcher:8100`.")
+    service_key_file: Path | None = Field(
+        default=None, description="Ed25519 private key (PEM) that signs the tokens shown to the matcher."
+    )
+    blob_url: str = Field(description="Append-only storage of the erasure journal: `file:///folder`.")
+    isolation: Literal["role"] = Field(
+        default="role", description="How organizations are kept apart in PostgreSQL: `role` switches per transaction."
+    )
+    database_pool_max: int = Field(
+        default=0, ge=0, le=500, description="Connections per process in a pool; 0 keeps one per thread."
+    )
+    organizations_per_connection: int = Field(
+        default=200, ge=1, description="A database connection is replaced after it served this many organizations."
+    )
+    body_bytes_max: int = Field(default=1_048_576, ge=1024, description="Largest request body, in bytes.")
+    webhook_allow_private: bool = Field(
+        default=False, description="Let webhooks reach private addresses. Development only."
+    )
+    outbox_visibility_timeout_ms: int = Field(
+        default=15_000, ge=1_000, description="How long a dispatched message may stay unacknowledged before it is sent again."
+    )
+    organization_concurrency: int = Field(
+        default=8, ge=1, description="Background messages of one organization that may run at the same time."
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="How log records are written.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level written.")
+
+    @field_validator("base_url", "gateway_base_url", "matcher_url")
+    @classmethod
+    def _bare_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (not parts.scheme or not parts.hostname or parts.path not in ("", "/") or parts.query):
+            raise ValueError("must be a scheme and a host, with a port if need be, and nothing after it")
+        return value.rstrip("/")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_secret(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < _MIN_SECRET_CHARACTERS:
+            raise ValueError(f"must have at least {_MIN_SECRET_CHARACTERS} characters")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.database_url is None and self.owner_database_url is None:
+            raise ValueError("KEYSTEAD_DATABASE_URL: is missing")
+        if self.environment == "production":
+            if self.base.scheme != "https":
+                raise ValueError("KEYSTEAD_BASE_URL: must be https in production")
+            if self.webhook_allow_private:
+                raise ValueError("KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production")
+        return self
+
+    @cached_property
+    def base(self) -> SplitResult:
+        """The base URL, taken apart."""
+        return urlsplit(self.base_url)
+
+    @cached_property
+    def gateway(self) -> SplitResult:
+        """The gateway's base URL, taken apart."""
+        if self.gateway_base_url:
+            return urlsplit(self.gateway_base_url)
+        return self.base._replace(scheme="wss" if self.base.scheme == "https" else "ws")
+
+    @property
+    def effective_database_url(self) -> SplitResult:
+        """The database of this process: the owner's where it holds that login, else the app's."""
+        secret = self.owner_database_url or self.database_url
+        if secret is None:
+            raise RuntimeError("validated at start: one of the two is set")
+        return urlsplit(secret.get_secret_value())
+
+
+def load() -> Environment:
+    """The environment, or one line per fault on standard error and exit status 2."""
+    try:
+        return Environment()  # type: ignore[call-arg]  # fields come from the environment
+    except ValidationError as error:
+        _explain(error)
+
+
+def _explain(error: ValidationError) -> NoReturn:
+    print("Keystead cannot start:", file=sys.stderr)  # noqa: T201  # no logging before settings
+    for fault in error.errors(include_input=False, include_url=False):
+        message = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+        name = f"KEYSTEAD_{'_'.join(str(part) for part in fault['loc']).upper()}: " if fault["loc"] else ""
+        print(f"  {name}{message}", file=sys.stderr)  # noqa: T201
+    print("Each setting is described in docs/settings.md.", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)

@@ -1,0 +1,79 @@
+"""Which organization a host, a role or an id belongs to.
+
+The rows are an app's; the engine knows only the three questions. `settings.TENANCY_DIRECTORY`
+names the module that answers them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from importlib import import_module
+from threading import Lock
+from time import monotonic
+from typing import Protocol, cast
+from uuid import UUID
+
+from django.conf import settings
+
+from engine.tenancy.context import OrganizationContext, routing_schema
+
+# A suspended organization must be refused everywhere within 5 s; a look-up may be this stale.
+_FRESH_S = 2.0
+_ENTRIES_MAX = 20_000
+
+
+class Directory(Protocol):
+    """What the app that keeps the organizations provides. Called in `routing_schema()`."""
+
+    def find_by_host(self, host: str) -> OrganizationContext | None: ...
+    def find_by_role(self, role_name: str) -> OrganizationContext | None: ...
+    def find_by_id(self, organization_id: UUID) -> OrganizationContext | None: ...
+
+
+_cache: OrderedDict[tuple[str, str], tuple[float, OrganizationContext | None]] = OrderedDict()
+_lock = Lock()
+
+
+def by_host(host: str) -> OrganizationContext | None:
+    """The organization whose domain is exactly `host` (lower case, no port), None when there is none."""
+    return _look_up("host", host)
+
+
+def by_role(role_name: str) -> OrganizationContext | None:
+    """The organization that owns the PostgreSQL role `role_name`."""
+    return _look_up("role", role_name)
+
+
+def by_id(organization_id: UUID) -> OrganizationContext | None:
+    """The organization with this id."""
+    return _look_up("id", str(organization_id))
+
+
+def forget() -> None:
+    """Drop what this process remembers, for the one that has just changed an organization."""
+    with _lock:
+        _cache.clear()
+
+
+def _look_up(kind: str, value: str) -> OrganizationContext | None:
+    key, now = (kind, value), monotonic()
+    with _lock:
+        entry = _cache.get(key)
+        if entry and now - entry[0] < _FRESH_S:
+            return entry[1]
+    with routing_schema():
+        directory = cast(Directory, import_module(settings.TENANCY_DIRECTORY))
+        match kind:
+            case "host":
+                found = directory.find_by_host(value)
+            case "role":
+                found = directory.find_by_role(value)
+            case _:
+                found = directory.find_by_id(UUID(value))
+    with _lock:
+        _cache[key] = (now, found)
+        _cache.move_to_end(key)
+        # Unknown hosts are remembered too, so a scan must not make this grow.
+        while len(_cache) > _ENTRIES_MAX:
+            _cache.popitem(last=False)
+    return found
