@@ -1,0 +1,1 @@
+"""Runs Keystead on one machine: embedded services, the product's processes, the provider sandbox, the demo."""
