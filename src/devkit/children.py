@@ -92,7 +92,14 @@ class Child:
             os.close(order_read)
             os.close(report_write)
         child = cls(name=name, pid=0, log=log, _guard=guard, _lifeline=lifeline, _report=report)
-        child._order(command, cwd=cwd, identity=identity, stop=stop, keep_fds=keep_fds, report_fd=report_write)
+        child._order(
+            command,
+            cwd=cwd,
+            identity=identity,
+            stop=stop,
+            keep_fds=keep_fds,
+            report_fd=report_write,
+        )
         return child
 
     def _order(
@@ -119,7 +126,9 @@ class Child:
         if word != "pid":
             self._close()
             self._guard.wait()
-            raise ChildFailed(f"{self.name} does not start: {rest or 'its guard ended'} (log: {self.log})")
+            raise ChildFailed(
+                f"{self.name} does not start: {rest or 'its guard ended'} (log: {self.log})"
+            )
         self.pid = int(rest)
 
     def _read_report(self) -> str:

