@@ -20,7 +20,7 @@ class FlowStatus(models.TextChoices):
 
 
 class Flow(Model):
-    """One run of a flow. `step` is the next one to run; a lease keeps two processes from running it."""
+    """One run of a flow. `step` is the next one to run."""
 
     id_prefix = "flow"
 
@@ -34,13 +34,14 @@ class Flow(Model):
     parameters = models.JSONField(default=dict)
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=500, default="", blank=True)
-    leased_until = models.DateTimeField(null=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.CheckConstraint(condition=Q(status__in=FlowStatus.values), name="flow_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=FlowStatus.values), name="flow_status_known"
+            ),
             models.CheckConstraint(condition=Q(kind__in=FlowKind.values), name="flow_kind_known"),
             models.UniqueConstraint(
                 fields=["organization", "kind"],

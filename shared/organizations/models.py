@@ -65,13 +65,15 @@ class Organization(Model):
         ordering = ["id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(slug__regex=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"), name="organization_slug_is_a_label"
+                condition=Q(slug__regex=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"),
+                name="organization_slug_is_a_label",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=OrganizationStatus.values), name="organization_status_known"
             ),
             models.CheckConstraint(
-                condition=Q(environment__in=Environment.values), name="organization_environment_known"
+                condition=Q(environment__in=Environment.values),
+                name="organization_environment_known",
             ),
             models.CheckConstraint(
                 condition=Q(currency__regex=r"^[A-Z]{3}$"), name="organization_currency_is_iso_4217"
@@ -109,7 +111,9 @@ class Domain(Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(host__regex=r"^[a-z0-9.-]+$"), name="domain_host_is_lower_case"),
+            models.CheckConstraint(
+                condition=Q(host__regex=r"^[a-z0-9.-]+$"), name="domain_host_is_lower_case"
+            ),
             models.UniqueConstraint(
                 fields=["organization"], condition=Q(is_canonical=True), name="domain_one_canonical"
             ),

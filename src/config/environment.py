@@ -24,7 +24,8 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KEYSTEAD_", extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = Field(
-        default="production", description="`development` permits http, loopback webhooks and the sandbox."
+        default="production",
+        description="`development` permits http, loopback webhooks and the sandbox.",
     )
     process: str = Field(default="cli", description="Name of this process in logs and metrics.")
     base_url: str = Field(
@@ -35,50 +36,78 @@ class Environment(BaseSettings):
         description="Where devices connect, `wss://keystead.example`. Default: the base URL with ws or wss.",
     )
     database_url: SecretStr | None = Field(
-        default=None, description="PostgreSQL as `ks_app`. Required unless `KEYSTEAD_OWNER_DATABASE_URL` is set."
+        default=None,
+        description="PostgreSQL as `ks_app`. Required unless `KEYSTEAD_OWNER_DATABASE_URL` is set.",
     )
     owner_database_url: SecretStr | None = Field(
         default=None,
         description="PostgreSQL as `ks_owner`. Only for provisioning and migrations; used instead of the former.",
     )
-    redis_url: SecretStr = Field(description="Valkey or Redis, `redis://host:6379/0`. It may lose everything.")
-    secret_key: SecretStr = Field(description="At least 32 random characters; signs cursors and CSRF tokens.")
+    redis_url: SecretStr = Field(
+        description="Valkey or Redis, `redis://host:6379/0`. It may lose everything."
+    )
+    secret_key: SecretStr = Field(
+        description="At least 32 random characters; signs cursors and CSRF tokens."
+    )
     kms_url: str = Field(
         description="Keys of the documents and secrets trees: `file:///folder` or `aws://region?key_id=..`."
     )
     matcher_url: str = Field(description="The matcher, `http://matcher:8100`.")
     service_key_file: Path | None = Field(
-        default=None, description="Ed25519 private key (PEM) that signs the tokens shown to the matcher."
+        default=None,
+        description="Ed25519 private key (PEM) that signs the tokens shown to the matcher.",
     )
-    blob_url: str = Field(description="Append-only storage of the erasure journal: `file:///folder`.")
+    blob_url: str = Field(
+        description="Append-only storage of the erasure journal: `file:///folder`."
+    )
     isolation: Literal["role"] = Field(
-        default="role", description="How organizations are kept apart in PostgreSQL: `role` switches per transaction."
+        default="role",
+        description="How organizations are kept apart in PostgreSQL: `role` switches per transaction.",
     )
     database_pool_max: int = Field(
-        default=0, ge=0, le=500, description="Connections per process in a pool; 0 keeps one per thread."
+        default=0,
+        ge=0,
+        le=500,
+        description="Connections per process in a pool; 0 keeps one per thread.",
     )
     organizations_per_connection: int = Field(
-        default=200, ge=1, description="A database connection is replaced after it served this many organizations."
+        default=200,
+        ge=1,
+        description="A database connection is replaced after it served this many organizations.",
     )
-    body_bytes_max: int = Field(default=1_048_576, ge=1024, description="Largest request body, in bytes.")
+    body_bytes_max: int = Field(
+        default=1_048_576, ge=1024, description="Largest request body, in bytes."
+    )
     webhook_allow_private: bool = Field(
         default=False, description="Let webhooks reach private addresses. Development only."
     )
     outbox_visibility_timeout_ms: int = Field(
-        default=15_000, ge=1_000, description="How long a dispatched message may stay unacknowledged before it is sent again."
+        default=15_000,
+        ge=1_000,
+        description="How long a dispatched message may stay unacknowledged before it is sent again.",
     )
     organization_concurrency: int = Field(
-        default=8, ge=1, description="Background messages of one organization that may run at the same time."
+        default=8,
+        ge=1,
+        description="Background messages of one organization that may run at the same time.",
     )
-    log_format: Literal["json", "console"] = Field(default="json", description="How log records are written.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level written.")
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="How log records are written."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level written."
+    )
 
     @field_validator("base_url", "gateway_base_url", "matcher_url")
     @classmethod
     def _bare_origin(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (not parts.scheme or not parts.hostname or parts.path not in ("", "/") or parts.query):
-            raise ValueError("must be a scheme and a host, with a port if need be, and nothing after it")
+        if value and (
+            not parts.scheme or not parts.hostname or parts.path not in ("", "/") or parts.query
+        ):
+            raise ValueError(
+                "must be a scheme and a host, with a port if need be, and nothing after it"
+            )
         return value.rstrip("/")
 
     @field_validator("secret_key")
@@ -96,7 +125,9 @@ class Environment(BaseSettings):
             if self.base.scheme != "https":
                 raise ValueError("KEYSTEAD_BASE_URL: must be https in production")
             if self.webhook_allow_private:
-                raise ValueError("KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production")
+                raise ValueError(
+                    "KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production"
+                )
         return self
 
     @cached_property
@@ -131,8 +162,16 @@ def load() -> Environment:
 def _explain(error: ValidationError) -> NoReturn:
     print("Keystead cannot start:", file=sys.stderr)  # noqa: T201  # no logging before settings
     for fault in error.errors(include_input=False, include_url=False):
-        message = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-        name = f"KEYSTEAD_{'_'.join(str(part) for part in fault['loc']).upper()}: " if fault["loc"] else ""
+        message = (
+            "is missing"
+            if fault["type"] == "missing"
+            else fault["msg"].removeprefix("Value error, ")
+        )
+        name = (
+            f"KEYSTEAD_{'_'.join(str(part) for part in fault['loc']).upper()}: "
+            if fault["loc"]
+            else ""
+        )
         print(f"  {name}{message}", file=sys.stderr)  # noqa: T201
     print("Each setting is described in docs/settings.md.", file=sys.stderr)  # noqa: T201
     raise SystemExit(2)

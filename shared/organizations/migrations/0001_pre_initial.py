@@ -7,73 +7,132 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('plans', '0001_pre_initial'),
+        ("plans", "0001_pre_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Organization',
+            name="Organization",
             fields=[
-                ('id', models.UUIDField(default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=engine.clock.utc_now, editable=False)),
-                ('slug', models.CharField(max_length=40, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('status', models.CharField(choices=[('provisioning', 'Provisioning'), ('active', 'Active'), ('suspended', 'Suspended')], default='provisioning', max_length=16)),
-                ('issuer', models.URLField(max_length=255, unique=True)),
-                ('environment', models.CharField(choices=[('live', 'Live'), ('test', 'Test')], max_length=8)),
-                ('cell', models.CharField(default='default', max_length=32)),
-                ('schema_name', models.CharField(max_length=63, unique=True)),
-                ('role_name', models.CharField(max_length=63, unique=True)),
-                ('time_zone', models.CharField(max_length=64)),
-                ('locale', models.CharField(max_length=16)),
-                ('currency', models.CharField(max_length=3)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='plans.plan')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=engine.clock.utc_now, editable=False)),
+                ("slug", models.CharField(max_length=40, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("provisioning", "Provisioning"),
+                            ("active", "Active"),
+                            ("suspended", "Suspended"),
+                        ],
+                        default="provisioning",
+                        max_length=16,
+                    ),
+                ),
+                ("issuer", models.URLField(max_length=255, unique=True)),
+                (
+                    "environment",
+                    models.CharField(choices=[("live", "Live"), ("test", "Test")], max_length=8),
+                ),
+                ("cell", models.CharField(default="default", max_length=32)),
+                ("schema_name", models.CharField(max_length=63, unique=True)),
+                ("role_name", models.CharField(max_length=63, unique=True)),
+                ("time_zone", models.CharField(max_length=64)),
+                ("locale", models.CharField(max_length=16)),
+                ("currency", models.CharField(max_length=3)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="plans.plan",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Domain',
+            name="Domain",
             fields=[
-                ('id', models.UUIDField(default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=engine.clock.utc_now, editable=False)),
-                ('host', models.CharField(max_length=253, unique=True)),
-                ('is_canonical', models.BooleanField(default=False)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='domains', to='organizations.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=engine.clock.utc_now, editable=False)),
+                ("host", models.CharField(max_length=253, unique=True)),
+                ("is_canonical", models.BooleanField(default=False)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="domains",
+                        to="organizations.organization",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='organization',
-            constraint=models.CheckConstraint(condition=models.Q(('slug__regex', '^[a-z][a-z0-9-]{1,38}[a-z0-9]$')), name='organization_slug_is_a_label'),
+            model_name="organization",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("slug__regex", "^[a-z][a-z0-9-]{1,38}[a-z0-9]$")),
+                name="organization_slug_is_a_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='organization',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['provisioning', 'active', 'suspended'])), name='organization_status_known'),
+            model_name="organization",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["provisioning", "active", "suspended"])),
+                name="organization_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='organization',
-            constraint=models.CheckConstraint(condition=models.Q(('environment__in', ['live', 'test'])), name='organization_environment_known'),
+            model_name="organization",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("environment__in", ["live", "test"])),
+                name="organization_environment_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='organization',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='organization_currency_is_iso_4217'),
+            model_name="organization",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("currency__regex", "^[A-Z]{3}$")),
+                name="organization_currency_is_iso_4217",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='organization',
-            constraint=models.CheckConstraint(condition=models.Q(('schema_name', models.F('slug')), _negated=True), name='organization_schema_name_is_opaque'),
+            model_name="organization",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("schema_name", models.F("slug")), _negated=True),
+                name="organization_schema_name_is_opaque",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='domain',
-            constraint=models.CheckConstraint(condition=models.Q(('host__regex', '^[a-z0-9.-]+$')), name='domain_host_is_lower_case'),
+            model_name="domain",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("host__regex", "^[a-z0-9.-]+$")),
+                name="domain_host_is_lower_case",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='domain',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_canonical', True)), fields=('organization',), name='domain_one_canonical'),
+            model_name="domain",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_canonical", True)),
+                fields=("organization",),
+                name="domain_one_canonical",
+            ),
         ),
     ]

@@ -6,26 +6,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Plan',
+            name="Plan",
             fields=[
-                ('id', models.UUIDField(default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=engine.clock.utc_now, editable=False)),
-                ('code', models.CharField(max_length=32, unique=True)),
-                ('title', models.CharField(max_length=80)),
-                ('requests_per_minute_max', models.PositiveIntegerField()),
-                ('people_max', models.PositiveIntegerField()),
-                ('devices_max', models.PositiveIntegerField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=engine.clock.utc_now, editable=False)),
+                ("code", models.CharField(max_length=32, unique=True)),
+                ("title", models.CharField(max_length=80)),
+                ("requests_per_minute_max", models.PositiveIntegerField()),
+                ("people_max", models.PositiveIntegerField()),
+                ("devices_max", models.PositiveIntegerField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('code__regex', '^[a-z][a-z0-9-]{1,31}$')), name='plan_code_is_a_slug')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("code__regex", "^[a-z][a-z0-9-]{1,31}$")),
+                        name="plan_code_is_a_slug",
+                    )
+                ],
             },
         ),
     ]

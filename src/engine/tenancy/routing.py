@@ -1,9 +1,9 @@
 """Where an HTTP request enters a context: the only place.
 
-    <slug>.<base>, custom domains   the organization's API, in its context
-    platform.<base>                 the operators' API, in the public schema
-    hooks.<base>                    providers' webhooks; the view enters the account's organization
-    anything else                   404
+<slug>.<base>, custom domains   the organization's API, in its context
+platform.<base>                 the operators' API, in the public schema
+hooks.<base>                    providers' webhooks; the view enters the account's organization
+anything else                   404
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class OrganizationMiddleware:
             return self.get_response(request)
         found = directory.by_host(host) if host else None
         if found is None:
-            return _problem(404, "unknown_host", "Unknown host", "No organization lives at this host.")
+            return _problem(
+                404, "unknown_host", "Unknown host", "No organization lives at this host."
+            )
         if found.status == SUSPENDED:
             return _problem(
                 403,

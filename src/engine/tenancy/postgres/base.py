@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql.base import CursorMixin
+from django.db.backends.postgresql.features import DatabaseFeatures as PostgresFeatures
 from django_tenants.postgresql_backend import base as django_tenants_backend
 from psycopg import ClientCursor
 
@@ -23,9 +24,15 @@ class Cursor(CursorMixin, WalledCursor[Any]):
     """Django's cursor (callproc) over the walled one."""
 
 
+class DatabaseFeatures(PostgresFeatures):
+    # Django finds out by creating a table, which no role of ours may do.
+    supports_transactions = True
+
+
 class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
     """PostgreSQL, one role and one schema at a time, read from the context at each statement."""
 
+    features_class = DatabaseFeatures
     include_public_schema = False
 
     @property

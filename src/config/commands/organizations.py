@@ -1,0 +1,184 @@
+"""Commands for platform staff: organizations and plans."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.table import Table
+
+from config.terminal import err, fail, out, set_up_django
+
+
+@click.group()
+def org() -> None:
+    """Organizations: create, list, show."""
+
+
+@org.command()
+@click.argument("slug")
+@click.option(
+    "--plan", "plan_code", required=True, help="Code of the plan, for example `standard`."
+)
+@click.option("--name", default="", help="What people call it. Default: the slug.")
+@click.option("--admin-email", required=True, help="Its first member, who becomes owner.")
+@click.option(
+    "--environment", type=click.Choice(["live", "test"]), default="live", show_default=True
+)
+@click.option("--time-zone", default="UTC", show_default=True, help="IANA name; can never change.")
+@click.option("--locale", default="en", show_default=True, help="Can never change.")
+@click.option("--currency", default="EUR", show_default=True, help="ISO 4217; can never change.")
+def create(slug: str, **options: str) -> None:
+    """Create the organization SLUG, or go on with one whose creation was interrupted."""
+    set_up_django()
+    from engine import ids
+    from engine.tenancy.context import public_schema
+    from provisioning import services
+    from provisioning.models import FlowKind
+    from shared.organizations.models import Organization
+
+    services.schemas.require_owner_login()
+    with public_schema():
+        existing = Organization.objects.filter(slug=slug).first()
+        flow = existing.flows.filter(kind=FlowKind.CREATE).first() if existing else None
+        if flow is not None and flow.status != "succeeded":
+            err.print(f"{slug} was begun before; going on with step {flow.step}")
+        else:
+            options["name"] = options["name"] or slug
+            flow = services.request_organization(birth=services.Birth(slug=slug, **options))
+    with err.status("starting") as status:
+
+        def tell(step: str, state: str) -> None:
+            if state == "started":
+                status.update(f"{step} ...")
+            else:
+                err.print(f"  {step}: {state}")
+
+        try:
+            done = services.advance(flow_id=flow.id, progress=tell)
+        except services.FlowBusyError:
+            raise
+        except Exception as error:
+            if hasattr(error, "code"):
+                err.print(f"[red]stopped:[/] {error}")
+            else:
+                err.print_exception()
+            fail(f"Nothing is lost. Run `keystead org create {slug} ...` again to go on from here.")
+    organization = done.organization
+    out.print_json(json.dumps(_described(organization)))
+    err.print(
+        f"Invite the owner: `keystead org invite {slug} --email {done.parameters['admin_email']}` "
+        f"(flow {ids.encode('flow', done.id)})"
+    )
+
+
+@org.command()
+@click.argument("slug")
+@click.option("--email", required=True, help="An address that was invited before.")
+def invite(slug: str, email: str) -> None:
+    """Print a fresh invitation for a member who has not signed in yet."""
+    set_up_django()
+    from engine.tenancy.context import organization
+    from tenants.access import services as access
+
+    context = _organization(slug).context()
+    with organization(context):
+        token = access.renew_invitation(email=email)
+    out.print(f"{context.issuer}/accept-invitation#{token}", soft_wrap=True)
+    err.print(
+        "Shown once. POST it to /v1/invitations/accept with the password of the member's choice."
+    )
+
+
+@org.command("list")
+def list_() -> None:
+    """List organizations."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.organizations.models import Organization
+
+    table = Table("id", "slug", "status", "plan", "environment", "currency", "time zone", box=None)
+    with public_schema():
+        for row in Organization.objects.select_related("plan"):
+            table.add_row(
+                row.public_id,
+                row.slug,
+                row.status,
+                row.plan.code,
+                row.environment,
+                row.currency,
+                row.time_zone,
+            )
+    out.print(table)
+
+
+@org.command()
+@click.argument("slug")
+def show(slug: str) -> None:
+    """Show one organization and its flows."""
+    set_up_django()
+    row = _organization(slug)
+    out.print_json(json.dumps(_described(row)))
+
+
+@click.group()
+def plan() -> None:
+    """Plans."""
+
+
+@plan.command("create")
+@click.argument("code")
+@click.option("--title", default="")
+@click.option(
+    "--requests-per-minute", "requests_per_minute_max", type=int, default=600, show_default=True
+)
+@click.option("--people", "people_max", type=int, default=100_000, show_default=True)
+@click.option("--devices", "devices_max", type=int, default=1_000, show_default=True)
+def create_plan(code: str, title: str, **limits: int) -> None:
+    """Create the plan CODE, or change its limits."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.plans.models import Plan
+
+    with public_schema():
+        row, made = Plan.objects.update_or_create(
+            code=code, defaults={"title": title or code, **limits}
+        )
+    out.print(f"{row.public_id} {row.code} {'created' if made else 'changed'}")
+
+
+def _organization(slug: str) -> Any:
+    from engine.tenancy.context import public_schema
+    from shared.organizations.models import Organization
+
+    with public_schema():
+        row = Organization.objects.select_related("plan").filter(slug=slug).first()
+    if row is None:
+        fail(f"there is no organization {slug!r}; see `keystead org list`")
+    return row
+
+
+def _described(row: Any) -> dict[str, Any]:
+    from engine.tenancy.context import public_schema
+
+    with public_schema():
+        return {
+            "id": row.public_id,
+            "slug": row.slug,
+            "name": row.name,
+            "status": row.status,
+            "plan": row.plan.code,
+            **{field: getattr(row, field) for field in row.FIXED},
+            "hosts": sorted(row.domains.values_list("host", flat=True)),
+            "flows": [
+                {
+                    "id": flow.public_id,
+                    "kind": flow.kind,
+                    "status": flow.status,
+                    "step": flow.step,
+                    "last_error": flow.last_error,
+                }
+                for flow in row.flows.all()
+            ],
+        }

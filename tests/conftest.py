@@ -1,0 +1,104 @@
+"""Fixtures that every suite shares.
+
+`db` gives one transaction per test in a copy of the template database; `live_db` a database of
+the test's own, for threads and processes. `org_a` and `org_b` are contexts to enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, transaction
+from psycopg import ClientCursor
+from rest_framework.test import APIClient
+
+from engine.tenancy import directory
+from engine.tenancy.context import OrganizationContext, organization
+from tests.harness import databases, environment
+from tests.harness.live import LiveDatabase, live_database
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    databases.copy_of_template(environment.DATABASE)
+    yield
+    with django_db_blocker.unblock():
+        connection.close()
+    databases.drop(environment.DATABASE)
+
+
+@pytest.fixture
+def db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """One transaction that is rolled back; it may change context, as nothing else may."""
+    with django_db_blocker.unblock():
+        directory.forget()
+        with transaction.atomic():
+            connection.test_atomic_blocks = 1
+            try:
+                yield
+                if not connection.needs_rollback:
+                    with ClientCursor(connection.connection) as cursor:
+                        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            finally:
+                connection.test_atomic_blocks = 0
+                transaction.set_rollback(True)
+
+
+@pytest.fixture
+def live_db(
+    django_db_setup: None, django_db_blocker: pytest.FixtureRequest
+) -> Iterator[LiveDatabase]:
+    """A database of the test's own, in which commits are real."""
+    with django_db_blocker.unblock(), live_database() as database:
+        yield database
+
+
+def _organization(letter: str) -> OrganizationContext:
+    found = directory.by_host(f"org-{letter}.{environment.BASE_DOMAIN}")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def org_a(request: pytest.FixtureRequest) -> OrganizationContext:
+    _database_of(request)
+    return _organization("a")
+
+
+@pytest.fixture
+def org_b(request: pytest.FixtureRequest) -> OrganizationContext:
+    _database_of(request)
+    return _organization("b")
+
+
+@pytest.fixture
+def in_org_a(org_a: OrganizationContext) -> Iterator[OrganizationContext]:
+    """The test runs inside organization a."""
+    with organization(org_a):
+        yield org_a
+
+
+@pytest.fixture
+def http_a(org_a: OrganizationContext) -> APIClient:
+    """An anonymous client of organization a's host."""
+    return client_of(org_a)
+
+
+@pytest.fixture
+def http_b(org_b: OrganizationContext) -> APIClient:
+    return client_of(org_b)
+
+
+def client_of(context: OrganizationContext) -> APIClient:
+    return APIClient(
+        HTTP_HOST=context.issuer.removeprefix("http://"), raise_request_exception=False
+    )
+
+
+def _database_of(request: pytest.FixtureRequest) -> None:
+    """The organizations live in whichever database the test asked for; `db` unless it said."""
+    if "live_db" not in request.fixturenames:
+        request.getfixturevalue("db")
+    else:
+        request.getfixturevalue("live_db")

@@ -1,0 +1,76 @@
+"""Builds the template database: the platform, its plan, and the organizations a and b."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import django
+
+from engine.tenancy import roles
+from tests.harness import environment
+
+
+def build(database: str) -> None:
+    roles.bootstrap(
+        admin_url=os.environ["KEYSTEAD_TEST_POSTGRES_URL"],
+        owner_url=environment.owner_url(database),
+        app_url=environment.app_url(database),
+    )
+    django.setup()
+    from django.db import connection
+    from psycopg import sql
+
+    from engine.tenancy import privileges
+    from engine.tenancy.context import public_schema
+    from provisioning import schemas
+    from shared.organizations.models import Domain, Organization
+    from shared.plans.models import Plan
+
+    schemas.migrate_public()
+    with public_schema():
+        plan = Plan.objects.create(
+            code="standard",
+            title="Standard",
+            requests_per_minute_max=100_000,
+            people_max=1000,
+            devices_max=100,
+        )
+    for letter, currency in (("a", "EUR"), ("b", "USD")):
+        slug = f"org-{letter}"
+        # Named after the database: roles belong to the server, and other checkouts' tests use it too.
+        schema, role = f"o_test_{letter}", f"ks_o_test_{letter}"
+        with public_schema():
+            row = Organization.objects.create(
+                slug=slug,
+                name=f"Organization {letter.upper()}",
+                status="active",
+                plan=plan,
+                issuer=f"http://{slug}.{environment.BASE_DOMAIN}",
+                environment="test",
+                schema_name=schema,
+                role_name=role,
+                time_zone="Europe/Berlin",
+                locale="en",
+                currency=currency,
+            )
+            Domain.objects.create(
+                host=f"{slug}.{environment.BASE_DOMAIN}", organization=row, is_canonical=True
+            )
+        # Replayed, not baked: tests/provisioning compares the two.
+        with schemas.owner_connection() as raw:
+            roles.create_organization_role(raw, role=role)
+            roles.create_organization_schema(raw, schema=schema, role=role)
+        schemas.migrate_schema(schema)
+        with schemas.owner_connection() as raw:
+            for statement in privileges.grants_sql(schema=schema, role=role):
+                raw.execute(statement)
+    with schemas.owner_connection() as raw:
+        raw.execute(
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO ks_app").format(sql.Identifier(database))
+        )
+    connection.close()
+
+
+if __name__ == "__main__":
+    build(sys.argv[1])

@@ -1,0 +1,67 @@
+"""The environment of the tests: embedded servers and the KEYSTEAD_* settings that point at them.
+
+Real servers are used instead when KEYSTEAD_TEST_POSTGRES_URL (a superuser) and
+KEYSTEAD_TEST_REDIS_URL are given.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from devkit.sharing import shared_embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".keystead" / "test"
+OWNER_PASSWORD = "owner-of-tests"
+APP_PASSWORD = "app-of-tests"
+BASE_DOMAIN = "keystead.test"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+DATABASE = f"ks_test_{os.getpid()}_{WORKER}"
+
+
+def database_url(*, user: str, password: str, database: str) -> str:
+    """The URL of a database on the test server for one of its logins."""
+    server = urlsplit(os.environ["KEYSTEAD_TEST_POSTGRES_URL"])
+    return f"postgresql://{user}:{password}@{server.hostname}:{server.port}/{database}"
+
+
+def owner_url(database: str) -> str:
+    return database_url(user="ks_owner", password=OWNER_PASSWORD, database=database)
+
+
+def app_url(database: str) -> str:
+    return database_url(user="ks_app", password=APP_PASSWORD, database=database)
+
+
+def set_up() -> None:
+    """Join the servers and set the environment of this process, from scratch."""
+    if "KEYSTEAD_TEST_POSTGRES_URL" not in os.environ:
+        stack = contextlib.ExitStack()
+        servers = stack.enter_context(shared_embedded(STATE / "servers"))
+        atexit.register(stack.close)
+        os.environ["KEYSTEAD_TEST_POSTGRES_URL"] = servers.postgres_url
+        os.environ["KEYSTEAD_TEST_REDIS_URL"] = servers.redis_url
+    # Whatever the shell that runs the tests has set belongs to another Keystead.
+    for name in [name for name in os.environ if name.startswith("KEYSTEAD_")]:
+        if not name.startswith("KEYSTEAD_TEST_") and name != "KEYSTEAD_CONTRACTS":
+            del os.environ[name]
+    blobs = STATE / f"blobs-{os.getpid()}"
+    atexit.register(shutil.rmtree, blobs, ignore_errors=True)
+    os.environ.update(
+        KEYSTEAD_ENVIRONMENT="development",
+        KEYSTEAD_PROCESS="test",
+        KEYSTEAD_BASE_URL=f"http://{BASE_DOMAIN}",
+        KEYSTEAD_DATABASE_URL=app_url(DATABASE),
+        KEYSTEAD_REDIS_URL=os.environ["KEYSTEAD_TEST_REDIS_URL"],
+        KEYSTEAD_SECRET_KEY="a secret that only the tests know, and need",
+        KEYSTEAD_KMS_URL=f"file://{STATE / 'kms'}",
+        KEYSTEAD_BLOB_URL=f"file://{blobs}",
+        KEYSTEAD_MATCHER_URL="http://127.0.0.1:1",
+        KEYSTEAD_WEBHOOK_ALLOW_PRIVATE="true",
+        KEYSTEAD_LOG_FORMAT="console",
+    )
