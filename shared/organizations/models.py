@@ -45,9 +45,7 @@ class Organization(Model):
 
     slug = models.CharField(max_length=40, unique=True)
     name = models.CharField(max_length=120)
-    status = models.CharField(
-        max_length=16, choices=OrganizationStatus, default=OrganizationStatus.PROVISIONING
-    )
+    status = models.CharField(max_length=16, choices=OrganizationStatus, default=OrganizationStatus.PROVISIONING)
     plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, related_name="+")
     issuer = models.URLField(max_length=255, unique=True)
     environment = models.CharField(max_length=8, choices=Environment)
@@ -68,9 +66,7 @@ class Organization(Model):
                 condition=Q(slug__regex=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"),
                 name="organization_slug_is_a_label",
             ),
-            models.CheckConstraint(
-                condition=Q(status__in=OrganizationStatus.values), name="organization_status_known"
-            ),
+            models.CheckConstraint(condition=Q(status__in=OrganizationStatus.values), name="organization_status_known"),
             models.CheckConstraint(
                 condition=Q(environment__in=Environment.values),
                 name="organization_environment_known",
@@ -78,9 +74,7 @@ class Organization(Model):
             models.CheckConstraint(
                 condition=Q(currency__regex=r"^[A-Z]{3}$"), name="organization_currency_is_iso_4217"
             ),
-            models.CheckConstraint(
-                condition=~Q(schema_name=F("slug")), name="organization_schema_name_is_opaque"
-            ),
+            models.CheckConstraint(condition=~Q(schema_name=F("slug")), name="organization_schema_name_is_opaque"),
         ]
 
     def context(self) -> OrganizationContext:

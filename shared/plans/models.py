@@ -21,7 +21,5 @@ class Plan(Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(code__regex=r"^[a-z][a-z0-9-]{1,31}$"), name="plan_code_is_a_slug"
-            ),
+            models.CheckConstraint(condition=Q(code__regex=r"^[a-z][a-z0-9-]{1,31}$"), name="plan_code_is_a_slug"),
         ]

@@ -44,9 +44,7 @@ def uuid7() -> UUID:
     with _lock:
         # A clock that stands still or steps back must not break the order that cursors rely on.
         _last_tick = tick = max(tick, _last_tick + 1)
-    value = (
-        (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
-    )
+    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
     return UUID(int=value)
 
 

@@ -30,10 +30,7 @@ PLANTS: Mapping[str, tuple[Mapping[str, str], str]] = {
         {"shared/unplaced/__init__.py": ""},
         "shared.unplaced",
     ),
-    (
-        "Inside an app: api|tasks|gateway|admin > services > selectors|adapters > models"
-        " > rules|events"
-    ): (
+    ("Inside an app: api|tasks|gateway|admin > services > selectors|adapters > models > rules|events"): (
         {
             "tenants/sites/selectors.py": "import tenants.sites.services\n",
             "tenants/sites/services.py": "",
@@ -107,9 +104,7 @@ def tree(tmp_path: Path) -> Path:
             ROOT / part,
             tmp_path / part,
             ignore=lambda folder, names: [
-                name
-                for name in names
-                if not name.endswith(".py") and not (Path(folder) / name).is_dir()
+                name for name in names if not name.endswith(".py") and not (Path(folder) / name).is_dir()
             ],
         )
     shutil.copy(ROOT / "tests/__init__.py", tmp_path / "tests/__init__.py")

@@ -16,9 +16,7 @@ JSON_VALUES = st.recursive(
     | st.integers(-canonical_json.INTEGER_MAX, canonical_json.INTEGER_MAX)
     | st.floats(-(2.0**53) + 1, 2.0**53 - 1)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -55,19 +53,12 @@ def test_numbers_are_written_as_the_standard_lists_them(bits: str, text: str) ->
 
 def test_members_are_sorted_by_utf_16_code_units() -> None:
     value = {"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\x80": 6, "\u00f6": 7}
-    names = [
-        name
-        for name, _ in json.JSONDecoder(object_pairs_hook=list).decode(
-            canonical_json.encode(value).decode()
-        )
-    ]
+    names = [name for name, _ in json.JSONDecoder(object_pairs_hook=list).decode(canonical_json.encode(value).decode())]
     assert names == ["\r", "1", "\x80", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
 
 
 def test_strings_escape_only_what_json_demands() -> None:
-    assert (
-        canonical_json.encode("\u20ac$\x0f\nA'B\"\\/") == '"\u20ac$\\u000f\\nA\'B\\"\\\\/"'.encode()
-    )
+    assert canonical_json.encode("\u20ac$\x0f\nA'B\"\\/") == '"\u20ac$\\u000f\\nA\'B\\"\\\\/"'.encode()
 
 
 @given(JSON_VALUES)
@@ -78,9 +69,7 @@ def test_a_value_survives_and_its_form_is_stable(value: object) -> None:
     assert canonical_json.encode(again) == form
 
 
-@pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, 2**53, "\ud800", b"x", {1: 2}, object()]
-)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 2**53, "\ud800", b"x", {1: 2}, object()])
 def test_what_has_no_canonical_form_is_refused(value: object) -> None:
     with pytest.raises(canonical_json.NotCanonical):
         canonical_json.encode(value)

@@ -14,7 +14,7 @@ def test_the_display_name_is_no_part_of_the_identity() -> None:
     assert one == two
     assert len({one, two}) == 1
     assert one != Principal("app", key, "Ada")
-    assert one != "Ada"
+    assert one != object()
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,7 @@ def current_scope() -> Scope:
     """The role and schemas of the next statement. Raises NoOrganization outside every context."""
     frame = _frame.get()
     if frame is None:
-        raise NoOrganization(
-            "a query outside every context; enter organization(..) or public_schema()"
-        )
+        raise NoOrganization("a query outside every context; enter organization(..) or public_schema()")
     return frame.scope
 
 
@@ -148,17 +146,13 @@ def _refuse_open_transaction(scope: Scope) -> None:
         wall = wall_of(raw)
         bound = wall.bound(raw.pgconn.transaction_status)
         if bound is not None and bound != scope and not wall.switch_allowed():
-            raise ContextSwitch(
-                "a transaction belongs to one context; commit it before entering another"
-            )
+            raise ContextSwitch("a transaction belongs to one context; commit it before entering another")
 
 
 _database_threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="keystead-db")
 
 
-async def in_organization(
-    context: OrganizationContext, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
+async def in_organization(context: OrganizationContext, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a database call from async code: the context is entered around the call itself.
 
     A socket lives longer than a context may: one that was entered at connect gave the wrong

@@ -53,13 +53,9 @@ def declared(model: type[Model]) -> frozenset[str]:
     if own is None:
         own = getattr(model, "privileges", None)
     if own is None:
-        raise UndeclaredPrivileges(
-            f"{model._meta.label} needs `privileges` or a line in THIRD_PARTY"
-        )
+        raise UndeclaredPrivileges(f"{model._meta.label} needs `privileges` or a line in THIRD_PARTY")
     if not set(own) <= _ALLOWED:
-        raise UndeclaredPrivileges(
-            f"{model._meta.label}: {sorted(own)} are not all of {sorted(_ALLOWED)}"
-        )
+        raise UndeclaredPrivileges(f"{model._meta.label}: {sorted(own)} are not all of {sorted(_ALLOWED)}")
     return frozenset(own)
 
 
@@ -83,9 +79,7 @@ def grants_sql(*, schema: str, role: str) -> list[sql.Composed]:
         statements.append(
             sql.SQL("GRANT {verbs} ON {tables} TO {role}").format(
                 verbs=sql.SQL(", ").join(sql.SQL(verb) for verb in sorted(extra)),
-                tables=sql.SQL(", ").join(
-                    sql.Identifier(schema, table) for table in sorted(names_of_tables)
-                ),
+                tables=sql.SQL(", ").join(sql.Identifier(schema, table) for table in sorted(names_of_tables)),
                 role=sql.Identifier(role),
             )
         )

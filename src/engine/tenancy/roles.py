@@ -56,15 +56,11 @@ def bootstrap(*, admin_url: str, owner_url: str, app_url: str) -> None:
     """
     owner, app = Login.of(owner_url), Login.of(app_url)
     if (owner.user, app.user) != (OWNER, APP) or owner.database != app.database:
-        raise ValueError(
-            f"the owner's URL must name {OWNER}, the app's {APP}, both the same database"
-        )
+        raise ValueError(f"the owner's URL must name {OWNER}, the app's {APP}, both the same database")
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute("SELECT pg_advisory_lock(%s)", [_ROLES_LOCK])
         _create_logins(admin, owner=owner, app=app)
-        exists = admin.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s", [owner.database]
-        ).fetchone()
+        exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [owner.database]).fetchone()
         if not exists:
             # Under C collation an index serves LIKE 'prefix%' by itself, which saves Django's _like twins.
             admin.execute(
@@ -90,9 +86,7 @@ def _create_logins(admin: psycopg.Connection[Any], *, owner: Login, app: Login) 
     _create_role(admin, APP, "LOGIN NOINHERIT", password=app.password)
     for name in (PLATFORM, ROUTER, RELAY):
         admin.execute(
-            sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(
-                sql.Identifier(name), sql.Identifier(APP)
-            )
+            sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(sql.Identifier(name), sql.Identifier(APP))
         )
     for name in (OWNER, APP):
         # A login that has entered no context finds nothing by name.
@@ -100,19 +94,13 @@ def _create_logins(admin: psycopg.Connection[Any], *, owner: Login, app: Login) 
         admin.execute(sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(sql.Identifier(name)))
 
 
-def _create_role(
-    admin: psycopg.Connection[Any], name: str, attributes: str, *, password: str | None = None
-) -> None:
+def _create_role(admin: psycopg.Connection[Any], name: str, attributes: str, *, password: str | None = None) -> None:
     exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
     verb = "ALTER" if exists else "CREATE"
     # A literal in the statement: CREATE ROLE takes no parameters. libpq scrambles it before it is sent.
     secret = (
         sql.SQL(" PASSWORD {}").format(
-            sql.Literal(
-                admin.pgconn.encrypt_password(
-                    password.encode(), name.encode(), b"scram-sha-256"
-                ).decode()
-            )
+            sql.Literal(admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode())
         )
         if password
         else sql.SQL("")
@@ -155,9 +143,7 @@ def create_organization_role(connection: psycopg.Connection[Any], *, role: str) 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ROLES_LOCK])
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-            connection.execute(
-                sql.SQL("CREATE ROLE {} NOLOGIN INHERIT").format(sql.Identifier(role))
-            )
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN INHERIT").format(sql.Identifier(role)))
         grants = (
             ("GRANT {group} TO {role} WITH INHERIT TRUE, SET FALSE"),
             ("GRANT {role} TO ks_app WITH INHERIT FALSE, SET TRUE"),
@@ -165,15 +151,11 @@ def create_organization_role(connection: psycopg.Connection[Any], *, role: str) 
         )
         for grant in grants:
             connection.execute(
-                sql.SQL(grant).format(
-                    role=sql.Identifier(role), group=sql.Identifier(ORGANIZATION_GROUP)
-                )
+                sql.SQL(grant).format(role=sql.Identifier(role), group=sql.Identifier(ORGANIZATION_GROUP))
             )
 
 
-def create_organization_schema(
-    connection: psycopg.Connection[Any], *, schema: str, role: str
-) -> None:
+def create_organization_schema(connection: psycopg.Connection[Any], *, schema: str, role: str) -> None:
     """Make an empty schema owned by ks_owner in which `role` may read and insert, by default."""
     names = {
         "schema": sql.Identifier(schema),

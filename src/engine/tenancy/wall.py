@@ -88,7 +88,7 @@ class Wall:
         """The scope that the open transaction belongs to, None outside one."""
         return None if status == pq.TransactionStatus.IDLE else self._bound
 
-    def settings_for(self, status: pq.TransactionStatus) -> str | None:
+    def settings_for(self, status: int) -> str | None:
         """The settings to send before the next statement, None when they still hold."""
         scope = self.scope()
         if status == pq.TransactionStatus.IDLE:
@@ -133,7 +133,7 @@ class WalledCursor(ClientCursor[Row]):
     Every method that reaches the server is listed in tests/engine/tenancy/test_cursor_methods.py.
     """
 
-    def execute(  # type: ignore[override]
+    def execute(
         self,
         query: Any,
         params: Any = None,
@@ -162,30 +162,22 @@ class WalledCursor(ClientCursor[Row]):
             self.nextset()
         return self
 
-    def executemany(
-        self, query: Any, params_seq: Iterable[Any], *, returning: bool = False
-    ) -> None:
+    def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         self._send_settings_first("executemany")
         super().executemany(query, params_seq, returning=returning)
 
-    def copy(
-        self, statement: Any, params: Any = None, *, writer: Writer | None = None
-    ) -> AbstractContextManager[Copy]:  # type: ignore[override]
+    def copy(self, statement: Any, params: Any = None, *, writer: Writer | None = None) -> AbstractContextManager[Copy]:  # type: ignore[override]
         self._send_settings_first("copy")
         return super().copy(statement, params, writer=writer)
 
     def stream(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise WallError(
-            "stream() sends one statement only, so it cannot carry its scope: page by key instead"
-        )
+        raise WallError("stream() sends one statement only, so it cannot carry its scope: page by key instead")
 
     def _send_settings_first(self, method: str) -> None:
         """These bypass execute(): their settings go ahead of them, in a transaction that lasts."""
         status = self._conn.pgconn.transaction_status
         if status == pq.TransactionStatus.IDLE and self._conn.autocommit:
-            raise WallError(
-                f"{method}() needs an open transaction, so that its scope can be sent ahead of it"
-            )
+            raise WallError(f"{method}() needs an open transaction, so that its scope can be sent ahead of it")
         wall = wall_of(self._conn)
         settings = wall.settings_for(status)
         if settings is None:
