@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +50,7 @@ class Child:
     _lifeline: int = field(repr=False)
     _report: int = field(repr=False)
     _exit_code: int | None = None
+    _finishing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def start(
@@ -126,9 +129,7 @@ class Child:
         if word != "pid":
             self._close()
             self._guard.wait()
-            raise ChildFailed(
-                f"{self.name} does not start: {rest or 'its guard ended'} (log: {self.log})"
-            )
+            raise ChildFailed(f"{self.name} does not start: {rest or 'its guard ended'} (log: {self.log})")
         self.pid = int(rest)
 
     def _read_report(self) -> str:
@@ -157,9 +158,7 @@ class Child:
             self._guard.wait(timeout)
         except subprocess.TimeoutExpired:
             raise ChildFailed(f"{self.name} is still running after {timeout} s") from None
-        code = self.exit_code
-        assert code is not None
-        return code
+        return self._finish()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the command itself. SIGKILL also ends everything below it, and is waited for."""
@@ -169,10 +168,8 @@ class Child:
             self._tell("kill")
             self.wait()
         else:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
 
     def kill(self) -> None:
         """End the command and everything below it with SIGKILL, as a power cut would."""
@@ -184,20 +181,19 @@ class Child:
         return self.wait()
 
     def _tell(self, order: str) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):
             os.write(self._lifeline, f"{order}\n".encode())
-        except BrokenPipeError:
-            pass
 
-    def _finish(self) -> None:
-        word, _, rest = self._read_report().partition(" ")
-        if word == "exit":
-            self._exit_code = int(rest)
-        else:
-            # The guard was killed. The kernel has ended the command; what it had started is ours to end.
-            kill_session(self.pid)
-            self._exit_code = -signal.SIGKILL
-        self._close()
+    def _finish(self) -> int:
+        with self._finishing:
+            if self._exit_code is None:
+                word, _, rest = self._read_report().partition(" ")
+                if word != "exit":
+                    # The guard was killed. The kernel has ended the command; what that had started is ours to end.
+                    kill_session(self.pid)
+                self._close()
+                self._exit_code = int(rest) if word == "exit" else -signal.SIGKILL
+            return self._exit_code
 
     def _close_lifeline(self) -> None:
         if self._lifeline >= 0:
@@ -212,34 +208,26 @@ class Child:
 
 
 def kill_session(session: int) -> None:
-    """SIGKILL every process of a session until none is left (Linux; elsewhere its process group)."""
-    proc = Path("/proc/self/stat")
-    if not proc.exists():
-        try:
+    """SIGKILL every process of a session until none is left."""
+    if not Path("/proc/self/stat").exists():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(session, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         return
     while members := _session_members(session):
         for pid in members:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         time.sleep(0.02)
 
 
 def _session_members(session: int) -> list[int]:
     members = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            state, member_of = fields[0], int(fields[3])
-            if member_of == session and state not in "ZX":
-                members.append(int(entry))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session and fields[0] not in "ZX":
+                    members.append(int(entry.name))
     return members
 
 

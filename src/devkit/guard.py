@@ -13,6 +13,7 @@ Should the guard itself be killed, the command gets SIGKILL from the kernel (PR_
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -21,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 LINUX = sys.platform == "linux"
@@ -54,8 +56,7 @@ def assume(identity: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
+    Path(path).write_text(text)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -94,7 +95,7 @@ class Guard:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=self.keep_fds,
-                preexec_fn=self._become_command,
+                preexec_fn=self._become_command,  # noqa: PLW1509  # the guard has one thread
             )
         except (OSError, subprocess.SubprocessError) as error:
             self._report(f"error {error}")
@@ -130,7 +131,7 @@ class Guard:
             if orders == "kill":
                 self._signal(signal.SIGKILL)
             elif orders == "stop" or self.asked_to_stop or os.getppid() != self.parent:
-                return self._stop()
+                self._stop()
 
     def _stop(self) -> None:
         for number, seconds in self.stop_steps:
@@ -187,31 +188,24 @@ class Guard:
         self.asked_to_stop = True
 
     def _report(self, line: str) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):  # Nobody is left to read it.
             os.write(self.report_fd, f"{line}\n".encode())
-        except BrokenPipeError:
-            pass  # Nobody is left to read it.
 
 
 def _kill(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _children_of(parent: int) -> list[int]:
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    stat = file.read()
-            except OSError:
-                continue
-            # The command's name may hold spaces and brackets; the fields start behind its last one.
-            if int(stat.rpartition(")")[2].split()[1]) == parent:
-                found.append(int(name))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                # The command's name may hold spaces and brackets; the fields start behind its last one.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == parent:
+                    found.append(int(entry.name))
     return found
 
 

@@ -31,9 +31,7 @@ class Claim:
             owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
             if _lives(owner) or time.monotonic() > deadline:
                 os.close(fd)
-                raise Claimed(
-                    f"{what} is in use by process {owner}; stop that one first, or use another state folder"
-                )
+                raise Claimed(f"{what} is in use by process {owner}; stop that one first, or use another state folder")
             time.sleep(0.05)
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)

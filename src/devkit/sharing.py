@@ -129,9 +129,7 @@ def _start_keeper(files: _Files) -> int:
             if not ended:
                 os.kill(keeper, signal.SIGKILL)
                 os.waitpid(keeper, 0)
-            raise EmbeddedFailed(
-                f"the test servers do not start:\n{children.tail(files.log, start=start)}"
-            )
+            raise EmbeddedFailed(f"the test servers do not start:\n{children.tail(files.log, start=start)}")
         time.sleep(0.02)
     return keeper
 
