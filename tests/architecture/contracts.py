@@ -75,16 +75,18 @@ class OnlyInside(_NamedImports):
 
 
 class OwnModelsOnly(_NamedImports):
-    """The models of an app in `containers` are imported inside that app alone."""
+    """The models of an app in `containers` are imported inside that app alone, and by `exempt`."""
 
     type_name = "own_models_only"
     containers = fields.SetField(subfield=fields.ModuleExpressionField())
+    exempt = fields.SetField(subfield=fields.ModuleExpressionField(), required=False)
 
     def illegal_imports(self, graph: grimp.ImportGraph) -> Iterable[tuple[str, str]]:
+        exempt = _names(graph, self.exempt)
         for app in _names(graph, self.containers):
             for imported in graph.modules:
                 if not _within(imported, {f"{app}.models"}):
                     continue
                 for importer in graph.find_modules_that_directly_import(imported):
-                    if not _within(importer, {app}):
+                    if not _within(importer, exempt | {app}):
                         yield importer, imported

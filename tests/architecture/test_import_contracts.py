@@ -37,7 +37,11 @@ PLANTS: Mapping[str, tuple[Mapping[str, str], str]] = {
         },
         "tenants.sites.selectors -> tenants.sites.services",
     ),
-    "No app imports another app's models": (
+    "No app imports the models of an app in shared/": (
+        {"tenants/payments/planted.py": "import shared.plans.models\n"},
+        "tenants.payments.planted -> shared.plans.models",
+    ),
+    "No app imports the models of an app in tenants/": (
         {
             "tenants/payments/planted.py": "import tenants.identity.models\n",
             "tenants/identity/models.py": "",
