@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.keystead-installed
-LOCKS := requirements/uv.txt requirements/dev.txt
+LOCKS := requirements/build.txt requirements/dev.txt
 TESTS ?=
 WORKERS ?= 2
 # Enough for the checks to import the settings; none of them connects to anything.
@@ -73,9 +73,9 @@ openapi: venv ## write docs/openapi.json again
 
 lock: ## resolve requirements/*.in again (network)
 	@test -x $(BIN)/uv || { echo 'No uv in $(VENV): run make venv first'; exit 2; }
-	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/base.in -o requirements/base.txt
 	$(COMPILE) -c requirements/base.txt requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 clean: ## remove .venv, caches and local state (.keystead/)
 	rm -rf $(VENV) .keystead .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov build dist
