@@ -25,9 +25,7 @@ class Flow(Model):
     id_prefix = "flow"
 
     kind = models.CharField(max_length=24, choices=FlowKind)
-    organization = models.ForeignKey(
-        "organizations.Organization", on_delete=models.PROTECT, related_name="flows"
-    )
+    organization = models.ForeignKey("organizations.Organization", on_delete=models.PROTECT, related_name="flows")
     status = models.CharField(max_length=16, choices=FlowStatus, default=FlowStatus.RUNNING)
     step = models.CharField(max_length=40)
     # Ids and choices only: what a step needs to know and the organization's row does not say.
@@ -39,9 +37,7 @@ class Flow(Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(status__in=FlowStatus.values), name="flow_status_known"
-            ),
+            models.CheckConstraint(condition=Q(status__in=FlowStatus.values), name="flow_status_known"),
             models.CheckConstraint(condition=Q(kind__in=FlowKind.values), name="flow_kind_known"),
             models.UniqueConstraint(
                 fields=["organization", "kind"],

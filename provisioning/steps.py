@@ -49,9 +49,9 @@ def invite_first_admin(flow: Flow) -> None:
 def activate(flow: Flow) -> None:
     """From here on the host answers."""
     with public_schema():
-        Organization.objects.filter(
-            id=flow.organization_id, status=OrganizationStatus.PROVISIONING
-        ).update(status=OrganizationStatus.ACTIVE)
+        Organization.objects.filter(id=flow.organization_id, status=OrganizationStatus.PROVISIONING).update(
+            status=OrganizationStatus.ACTIVE
+        )
     directory.forget()
 
 

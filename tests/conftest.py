@@ -46,9 +46,7 @@ def db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Itera
 
 
 @pytest.fixture
-def live_db(
-    django_db_setup: None, django_db_blocker: pytest.FixtureRequest
-) -> Iterator[LiveDatabase]:
+def live_db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[LiveDatabase]:
     """A database of the test's own, in which commits are real."""
     with django_db_blocker.unblock(), live_database() as database:
         yield database
@@ -91,9 +89,7 @@ def http_b(org_b: OrganizationContext) -> APIClient:
 
 
 def client_of(context: OrganizationContext) -> APIClient:
-    return APIClient(
-        HTTP_HOST=context.issuer.removeprefix("http://"), raise_request_exception=False
-    )
+    return APIClient(HTTP_HOST=context.issuer.removeprefix("http://"), raise_request_exception=False)
 
 
 def _database_of(request: pytest.FixtureRequest) -> None:

@@ -105,9 +105,7 @@ class Domain(Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(host__regex=r"^[a-z0-9.-]+$"), name="domain_host_is_lower_case"
-            ),
+            models.CheckConstraint(condition=Q(host__regex=r"^[a-z0-9.-]+$"), name="domain_host_is_lower_case"),
             models.UniqueConstraint(
                 fields=["organization"], condition=Q(is_canonical=True), name="domain_one_canonical"
             ),

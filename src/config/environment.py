@@ -43,12 +43,8 @@ class Environment(BaseSettings):
         default=None,
         description="PostgreSQL as `ks_owner`. Only for provisioning and migrations; used instead of the former.",
     )
-    redis_url: SecretStr = Field(
-        description="Valkey or Redis, `redis://host:6379/0`. It may lose everything."
-    )
-    secret_key: SecretStr = Field(
-        description="At least 32 random characters; signs cursors and CSRF tokens."
-    )
+    redis_url: SecretStr = Field(description="Valkey or Redis, `redis://host:6379/0`. It may lose everything.")
+    secret_key: SecretStr = Field(description="At least 32 random characters; signs cursors and CSRF tokens.")
     kms_url: str = Field(
         description="Keys of the documents and secrets trees: `file:///folder` or `aws://region?key_id=..`."
     )
@@ -57,9 +53,7 @@ class Environment(BaseSettings):
         default=None,
         description="Ed25519 private key (PEM) that signs the tokens shown to the matcher.",
     )
-    blob_url: str = Field(
-        description="Append-only storage of the erasure journal: `file:///folder`."
-    )
+    blob_url: str = Field(description="Append-only storage of the erasure journal: `file:///folder`.")
     isolation: Literal["role"] = Field(
         default="role",
         description="How organizations are kept apart in PostgreSQL: `role` switches per transaction.",
@@ -75,9 +69,7 @@ class Environment(BaseSettings):
         ge=1,
         description="A database connection is replaced after it served this many organizations.",
     )
-    body_bytes_max: int = Field(
-        default=1_048_576, ge=1024, description="Largest request body, in bytes."
-    )
+    body_bytes_max: int = Field(default=1_048_576, ge=1024, description="Largest request body, in bytes.")
     webhook_allow_private: bool = Field(
         default=False, description="Let webhooks reach private addresses. Development only."
     )
@@ -91,23 +83,15 @@ class Environment(BaseSettings):
         ge=1,
         description="Background messages of one organization that may run at the same time.",
     )
-    log_format: Literal["json", "console"] = Field(
-        default="json", description="How log records are written."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level written."
-    )
+    log_format: Literal["json", "console"] = Field(default="json", description="How log records are written.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level written.")
 
     @field_validator("base_url", "gateway_base_url", "matcher_url")
     @classmethod
     def _bare_origin(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (
-            not parts.scheme or not parts.hostname or parts.path not in ("", "/") or parts.query
-        ):
-            raise ValueError(
-                "must be a scheme and a host, with a port if need be, and nothing after it"
-            )
+        if value and (not parts.scheme or not parts.hostname or parts.path not in ("", "/") or parts.query):
+            raise ValueError("must be a scheme and a host, with a port if need be, and nothing after it")
         return value.rstrip("/")
 
     @field_validator("secret_key")
@@ -125,9 +109,7 @@ class Environment(BaseSettings):
             if self.base.scheme != "https":
                 raise ValueError("KEYSTEAD_BASE_URL: must be https in production")
             if self.webhook_allow_private:
-                raise ValueError(
-                    "KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production"
-                )
+                raise ValueError("KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production")
         return self
 
     @cached_property
@@ -162,16 +144,8 @@ def load() -> Environment:
 def _explain(error: ValidationError) -> NoReturn:
     print("Keystead cannot start:", file=sys.stderr)  # noqa: T201  # no logging before settings
     for fault in error.errors(include_input=False, include_url=False):
-        message = (
-            "is missing"
-            if fault["type"] == "missing"
-            else fault["msg"].removeprefix("Value error, ")
-        )
-        name = (
-            f"KEYSTEAD_{'_'.join(str(part) for part in fault['loc']).upper()}: "
-            if fault["loc"]
-            else ""
-        )
+        message = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+        name = f"KEYSTEAD_{'_'.join(str(part) for part in fault['loc']).upper()}: " if fault["loc"] else ""
         print(f"  {name}{message}", file=sys.stderr)  # noqa: T201
     print("Each setting is described in docs/settings.md.", file=sys.stderr)  # noqa: T201
     raise SystemExit(2)

@@ -31,9 +31,7 @@ def _landed(apps: list[str]) -> list[str]:
     """Lead: goes away when every app is on main."""
     root = Path(__file__).resolve().parents[2]
     ours = {
-        name: any(
-            (base / name.replace(".", "/") / "apps.py").exists() for base in (root, root / "src")
-        )
+        name: any((base / name.replace(".", "/") / "apps.py").exists() for base in (root, root / "src"))
         for name in apps
         if name.split(".")[0] in ("shared", "tenants", "engine", "provisioning")
     }

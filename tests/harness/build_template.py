@@ -54,9 +54,7 @@ def build(database: str) -> None:
                 locale="en",
                 currency=currency,
             )
-            Domain.objects.create(
-                host=f"{slug}.{environment.BASE_DOMAIN}", organization=row, is_canonical=True
-            )
+            Domain.objects.create(host=f"{slug}.{environment.BASE_DOMAIN}", organization=row, is_canonical=True)
         # Replayed, not baked: tests/provisioning compares the two.
         with schemas.owner_connection() as raw:
             roles.create_organization_role(raw, role=role)
@@ -66,9 +64,7 @@ def build(database: str) -> None:
             for statement in privileges.grants_sql(schema=schema, role=role):
                 raw.execute(statement)
     with schemas.owner_connection() as raw:
-        raw.execute(
-            sql.SQL("GRANT CONNECT ON DATABASE {} TO ks_app").format(sql.Identifier(database))
-        )
+        raw.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO ks_app").format(sql.Identifier(database)))
     connection.close()
 
 

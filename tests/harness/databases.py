@@ -39,14 +39,8 @@ def template() -> str:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(
-                f"the template database could not be built:\n{done.stdout}{done.stderr}"
-            )
-        admin.execute(
-            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-                sql.Identifier(building), sql.Identifier(name)
-            )
-        )
+            raise RuntimeError(f"the template database could not be built:\n{done.stdout}{done.stderr}")
+        admin.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(name)))
     return name
 
 
@@ -69,9 +63,7 @@ def copy_of_template(name: str) -> None:
 def drop(name: str) -> None:
     """Drop a database, also when somebody is still connected to it."""
     with _admin() as admin:
-        admin.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager
@@ -81,9 +73,7 @@ def _admin() -> Iterator[psycopg.Connection[tuple[object, ...]]]:
 
 
 def _drop_unused_templates(admin: psycopg.Connection[tuple[object, ...]]) -> None:
-    rows = admin.execute(
-        "SELECT datname FROM pg_database WHERE datname LIKE 'ks\\_tmpl\\_%'"
-    ).fetchall()
+    rows = admin.execute("SELECT datname FROM pg_database WHERE datname LIKE 'ks\\_tmpl\\_%'").fetchall()
     for (name,) in rows:
         drop(str(name))
 

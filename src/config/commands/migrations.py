@@ -21,9 +21,7 @@ def database() -> None:
     required=True,
     help="A login that may create roles.",
 )
-@click.option(
-    "--owner-url", envvar="KEYSTEAD_OWNER_DATABASE_URL", required=True, help="ks_owner's URL."
-)
+@click.option("--owner-url", envvar="KEYSTEAD_OWNER_DATABASE_URL", required=True, help="ks_owner's URL.")
 @click.option("--app-url", envvar="KEYSTEAD_DATABASE_URL", required=True, help="ks_app's URL.")
 def bootstrap(admin_url: str, owner_url: str, app_url: str) -> None:
     """Make the roles and the database. Run once per server; running it again repairs."""
@@ -47,9 +45,7 @@ def migrate() -> None:
     schemas.migrate_public()
     err.print("public schema: up to date")
     with public_schema():
-        rows = list(
-            Organization.objects.order_by("id").values_list("slug", "schema_name", "role_name")
-        )
+        rows = list(Organization.objects.order_by("id").values_list("slug", "schema_name", "role_name"))
     for number, (slug, schema, role) in enumerate(rows, start=1):
         if schemas.migrate_organization(schema=schema, role=role):
             err.print(f"[{number}/{len(rows)}] {slug}: up to date")

@@ -18,14 +18,10 @@ def org() -> None:
 
 @org.command()
 @click.argument("slug")
-@click.option(
-    "--plan", "plan_code", required=True, help="Code of the plan, for example `standard`."
-)
+@click.option("--plan", "plan_code", required=True, help="Code of the plan, for example `standard`.")
 @click.option("--name", default="", help="What people call it. Default: the slug.")
 @click.option("--admin-email", required=True, help="Its first member, who becomes owner.")
-@click.option(
-    "--environment", type=click.Choice(["live", "test"]), default="live", show_default=True
-)
+@click.option("--environment", type=click.Choice(["live", "test"]), default="live", show_default=True)
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name; can never change.")
 @click.option("--locale", default="en", show_default=True, help="Can never change.")
 @click.option("--currency", default="EUR", show_default=True, help="ISO 4217; can never change.")
@@ -86,9 +82,7 @@ def invite(slug: str, email: str) -> None:
     with organization(context):
         token = access.renew_invitation(email=email)
     out.print(f"{context.issuer}/accept-invitation#{token}", soft_wrap=True)
-    err.print(
-        "Shown once. POST it to /v1/invitations/accept with the password of the member's choice."
-    )
+    err.print("Shown once. POST it to /v1/invitations/accept with the password of the member's choice.")
 
 
 @org.command("list")
@@ -130,9 +124,7 @@ def plan() -> None:
 @plan.command("create")
 @click.argument("code")
 @click.option("--title", default="")
-@click.option(
-    "--requests-per-minute", "requests_per_minute_max", type=int, default=600, show_default=True
-)
+@click.option("--requests-per-minute", "requests_per_minute_max", type=int, default=600, show_default=True)
 @click.option("--people", "people_max", type=int, default=100_000, show_default=True)
 @click.option("--devices", "devices_max", type=int, default=1_000, show_default=True)
 def create_plan(code: str, title: str, **limits: int) -> None:
@@ -142,9 +134,7 @@ def create_plan(code: str, title: str, **limits: int) -> None:
     from shared.plans.models import Plan
 
     with public_schema():
-        row, made = Plan.objects.update_or_create(
-            code=code, defaults={"title": title or code, **limits}
-        )
+        row, made = Plan.objects.update_or_create(code=code, defaults={"title": title or code, **limits})
     out.print(f"{row.public_id} {row.code} {'created' if made else 'changed'}")
 
 

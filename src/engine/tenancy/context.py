@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import close_old_connections, connections
 
-from engine.tenancy.wall import ContextSwitch, Scope, wall_of
+from engine.tenancy.wall import ContextSwitchError, Scope, wall_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,7 +146,7 @@ def _refuse_open_transaction(scope: Scope) -> None:
         wall = wall_of(raw)
         bound = wall.bound(raw.pgconn.transaction_status)
         if bound is not None and bound != scope and not wall.switch_allowed():
-            raise ContextSwitch("a transaction belongs to one context; commit it before entering another")
+            raise ContextSwitchError("a transaction belongs to one context; commit it before entering another")
 
 
 _database_threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="keystead-db")

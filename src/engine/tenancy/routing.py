@@ -39,9 +39,7 @@ class OrganizationMiddleware:
             return self.get_response(request)
         found = directory.by_host(host) if host else None
         if found is None:
-            return _problem(
-                404, "unknown_host", "Unknown host", "No organization lives at this host."
-            )
+            return _problem(404, "unknown_host", "Unknown host", "No organization lives at this host.")
         if found.status == SUSPENDED:
             return _problem(
                 403,

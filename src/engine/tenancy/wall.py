@@ -37,7 +37,7 @@ class WallError(RuntimeError):
     """A statement could not be sent behind the wall; it was not sent at all."""
 
 
-class ContextSwitch(WallError):
+class ContextSwitchError(WallError):
     """A transaction belongs to one context, and another one was entered inside it."""
 
 
@@ -91,10 +91,9 @@ class Wall:
     def settings_for(self, status: int) -> str | None:
         """The settings to send before the next statement, None when they still hold."""
         scope = self.scope()
-        if status == pq.TransactionStatus.IDLE:
-            self._sent = self._bound = None
+        self.observe(status)
         if self._bound is not None and self._bound != scope and not self.switch_allowed():
-            raise ContextSwitch(
+            raise ContextSwitchError(
                 f"this transaction belongs to {self._bound.schemas or ('nobody',)}; commit it "
                 f"before entering {scope.schemas or ('nobody',)}"
             )
@@ -102,10 +101,16 @@ class Wall:
             return None
         return settings_sql(scope)
 
-    def sent(self) -> None:
-        """Note that the settings of the present scope took effect."""
+    def sent(self, status: pq.TransactionStatus) -> None:
+        """Note that the settings of the present scope took effect; `status` is the one after it."""
         self._sent = self._bound = scope = self.scope()
         self.scopes_seen.add(scope)
+        self.observe(status)
+
+    def observe(self, status: pq.TransactionStatus) -> None:
+        """Forget a transaction that is over: its settings ended with it."""
+        if status == pq.TransactionStatus.IDLE:
+            self._sent = self._bound = None
 
     def forget(self) -> None:
         """Note that the settings may be gone (ROLLBACK TO SAVEPOINT undoes SET LOCAL)."""
@@ -116,7 +121,17 @@ def raise_wall(connection: psycopg.Connection[Any], scope: Callable[[], Scope]) 
     """Put `connection` behind a wall. Its cursors must be `WalledCursor`s."""
     wall = Wall(scope)
     connection.__dict__["keystead_wall"] = wall
+    # These reach the server without a cursor, so the wall would not notice where a transaction begins.
+    for method in ("transaction", "pipeline"):
+        connection.__dict__[method] = _refused(method)
     return wall
+
+
+def _refused(method: str) -> Callable[..., NoReturn]:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise WallError(f"connection.{method}() goes around the wall: send BEGIN with a cursor")
+
+    return refuse
 
 
 def wall_of(connection: psycopg.Connection[Any]) -> Wall:
@@ -144,6 +159,7 @@ class WalledCursor(ClientCursor[Row]):
         statement = query if isinstance(query, str) else _as_text(query, self)
         wall = wall_of(self._conn)
         if _TRANSACTION_CONTROL.match(statement):
+            wall.observe(self._conn.pgconn.transaction_status)
             super().execute(statement, params, prepare=prepare, binary=binary)
             if _ROLLBACK.match(statement):
                 wall.forget()
@@ -157,7 +173,7 @@ class WalledCursor(ClientCursor[Row]):
         except BaseException:
             wall.forget()
             raise
-        wall.sent()
+        wall.sent(self._conn.pgconn.transaction_status)
         for _ in range(_SETTINGS_STATEMENTS):
             self.nextset()
         return self
@@ -187,7 +203,7 @@ class WalledCursor(ClientCursor[Row]):
         except BaseException:
             wall.forget()
             raise
-        wall.sent()
+        wall.sent(self._conn.pgconn.transaction_status)
 
 
 def _as_text(query: Any, cursor: ClientCursor[Any]) -> str:

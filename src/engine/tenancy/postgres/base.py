@@ -55,9 +55,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         if self.settings_dict["OPTIONS"].get("server_side_binding"):
-            raise ImproperlyConfigured(
-                "server_side_binding cannot carry the wall: remove it from OPTIONS"
-            )
+            raise ImproperlyConfigured("server_side_binding cannot carry the wall: remove it from OPTIONS")
         params = super().get_connection_params()
         params["cursor_factory"] = Cursor
         params["prepare_threshold"] = None
@@ -83,9 +81,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Any:
         if name:
-            raise WallError(
-                "a server-side cursor outlives its scope: page by key instead of iterator()"
-            )
+            raise WallError("a server-side cursor outlives its scope: page by key instead of iterator()")
         return super().create_cursor()
 
     def is_usable(self) -> bool:
