@@ -29,6 +29,7 @@ def create(slug: str, **options: str) -> None:
     """Create the organization SLUG, or go on with one whose creation was interrupted."""
     set_up_django()
     from engine import ids
+    from engine.errors import DomainError
     from engine.tenancy.context import public_schema
     from provisioning import services
     from provisioning.models import FlowKind
@@ -55,11 +56,8 @@ def create(slug: str, **options: str) -> None:
             done = services.advance(flow_id=flow.id, progress=tell)
         except services.FlowBusyError:
             raise
-        except Exception as error:
-            if hasattr(error, "code"):
-                err.print(f"[red]stopped:[/] {error}")
-            else:
-                err.print_exception()
+        except DomainError as error:
+            err.print(f"[red]stopped:[/] {error.title}. {error.detail}")
             fail(f"Nothing is lost. Run `keystead org create {slug} ...` again to go on from here.")
     organization = done.organization
     out.print_json(json.dumps(_described(organization)))

@@ -11,8 +11,8 @@ SENDS_BEHIND_THE_WALL = {"execute", "executemany", "copy"}
 REFUSED = {"stream"}
 CALLS_EXECUTE = {"callproc"}
 SENDS_NOTHING = {
-    "adapters", "arraysize", "close", "closed", "connection", "description", "fetchall", "fetchmany", "fetchone", "format",
-    "mogrify", "nextset", "pgresult", "results", "row_factory", "rowcount", "rownumber", "scroll", "set_result",
+    "adapters", "arraysize", "close", "closed", "connection", "description", "fetchall", "fetchmany", "fetchone",
+    "format", "mogrify", "nextset", "pgresult", "results", "row_factory", "rowcount", "rownumber", "scroll", "set_result",
     "setinputsizes", "setoutputsize", "statusmessage",
 }  # fmt: skip
 
