@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from config import environment as _environment
+from engine.api import defaults as _api
 
 ENV = _environment.load()
 
@@ -79,6 +80,7 @@ if "shared.accounts" not in _BOTH:
 INSTALLED_APPS = [
     *dict.fromkeys([*SHARED_APPS, *TENANT_APPS]),
     "django.contrib.staticfiles",
+    "engine.api",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -128,8 +130,15 @@ PLATFORM_HOST = f"platform.{BASE_DOMAIN}"
 HOOKS_HOST = f"hooks.{BASE_DOMAIN}"
 
 MIDDLEWARE = [
+    *_api.OUTER_MIDDLEWARE,
     "engine.tenancy.routing.OrganizationMiddleware",
+    *_api.INNER_MIDDLEWARE,
 ]
+REST_FRAMEWORK = {
+    **_api.REST_FRAMEWORK,
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+}
+SPECTACULAR_SETTINGS = _api.SPECTACULAR_SETTINGS
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.body_bytes_max
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

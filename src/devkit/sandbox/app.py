@@ -60,7 +60,7 @@ ROUTES = [(method, re.compile(f"/v1/{path}/?\\Z"), name, run) for method, path, 
 OPERATIONS = frozenset(name for _, _, name, _ in ROUTES)
 
 
-class Dropped(Exception):  # noqa: N818 - not a failure of the sandbox: it was asked to
+class Dropped(Exception):
     """The connection is to be cut without an answer."""
 
 

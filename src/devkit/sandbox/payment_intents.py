@@ -55,7 +55,7 @@ _CLAUSE = re.compile(
 )
 
 
-class CardFault(Exception):  # noqa: N818 - not an error of ours: the card asks for one
+class CardFault(Exception):
     """The card's own fault strikes, before or after the effect."""
 
     def __init__(self, kind: Kind, delay_ms: int, intent: str) -> None:

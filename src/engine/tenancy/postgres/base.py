@@ -73,6 +73,13 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
     def _in_test_transaction(self) -> bool:
         return 0 < self.test_atomic_blocks >= len(self.atomic_blocks)
 
+    def _savepoint(self, sid: str) -> None:
+        # A block inside the test's own transaction is what a transaction is outside tests: it may
+        # belong to another context than the block before it.
+        if self._in_test_transaction():
+            self.wall.unbind()
+        super()._savepoint(sid)
+
     @property
     def wall(self) -> Wall:
         """The wall of the open connection."""

@@ -1,0 +1,1 @@
+"""How every HTTP API of the platform speaks: ids, problems, pages, limits, documents."""

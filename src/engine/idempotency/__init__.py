@@ -1,0 +1,1 @@
+"""A repeated command has one effect and one answer: keys, stored answers, leases."""
