@@ -120,6 +120,10 @@ class Wall:
         """Note that the settings may be gone (ROLLBACK TO SAVEPOINT undoes SET LOCAL)."""
         self._sent = None
 
+    def unbind(self) -> None:
+        """Let the next statement decide which scope this part of the transaction belongs to."""
+        self._sent = self._bound = None
+
 
 def raise_wall(connection: psycopg.Connection[Any], scope: Callable[[], Scope]) -> Wall:
     """Put `connection` behind a wall. Its cursors must be `WalledCursor`s."""
@@ -167,6 +171,9 @@ class WalledCursor(ClientCursor[Row]):
             super().execute(statement, params, prepare=prepare, binary=binary)
             if _ROLLBACK.match(statement):
                 wall.forget()
+            elif wall.switch_allowed():
+                # A block inside a test's outer transaction belongs to the context that opens it.
+                wall.unbind()
             return self
         settings = wall.settings_for(self._conn.pgconn.transaction_status)
         if settings is None:

@@ -1,0 +1,219 @@
+"""Appending to a sealed log, sealing it, and walking it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from django.db import transaction
+from django.db.models import Min
+from prometheus_client import Histogram
+
+from engine.chain import rules
+from engine.chain.models import AbstractHead, AbstractPending, AbstractSeal, SealedRow
+from engine.clock import Clock, utc_now
+from engine.outbox import Postpone
+from engine.tenancy.context import current_organization
+
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=SealedRow)
+
+BATCH = 500
+# How long a seal message waits while another sealer works: its own row may have committed too late
+# for that one to see it, so it must look again rather than rely on it.
+_BUSY_DELAY = timedelta(milliseconds=200)
+
+SEALING_DELAY = Histogram(
+    "keystead_sealing_delay_seconds",
+    "Age of the oldest row of a batch when it was sealed",
+    ["log"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+)
+
+
+class Busy(RuntimeError):
+    """Another sealer holds this log's lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed(Generic[Row]):
+    """A row and the number it has just been given."""
+
+    sequence: int
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a walk along the chain found.
+
+    ``broken_at`` is the first number that does not hold, None when all do, and ``reason`` says why.
+    ``unsealed`` counts committed rows without a seal and ``unsealed_since`` dates the oldest: a short
+    tail is normal while the platform is busy.
+    """
+
+    sealed: int
+    head_hash: bytes
+    broken_at: int | None
+    reason: str
+    unsealed: int
+    unsealed_since: datetime | None
+
+    @property
+    def intact(self) -> bool:
+        """Whether every seal holds. Says nothing about the unsealed tail."""
+        return self.broken_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLog(Generic[Row]):
+    """One log of the organization whose context is entered, named by its four tables."""
+
+    name: str
+    rows: type[Row]
+    seals: type[AbstractSeal]
+    pending: type[AbstractPending]
+    heads: type[AbstractHead]
+
+    def append(self, row: Row) -> Row:
+        """Write ``row`` and its mark in the caller's transaction. It has no number yet."""
+        if not transaction.get_connection().in_atomic_block:
+            raise RuntimeError(f"a row of {self.name} commits with its act: open a transaction")
+        row.save(force_insert=True)
+        self.pending(row_id=row.pk, marked_at=row.created_at).save(force_insert=True)
+        return row
+
+    def seal_batch(
+        self,
+        *,
+        limit: int = BATCH,
+        clock: Clock = utc_now,
+        on_sealed: Callable[[Sequence[Sealed[Row]]], None] | None = None,
+    ) -> int:
+        """Number and chain up to ``limit`` committed rows in one transaction; returns how many.
+
+        ``on_sealed`` is called inside that transaction: what it writes exists exactly when the seals do.
+        Raises Busy while another sealer is at work.
+        """
+        with transaction.atomic():
+            head = self._lease()
+            marks = list(self.pending._default_manager.order_by("id")[:limit])
+            if not marks:
+                return 0
+            found = self.rows._default_manager.in_bulk([mark.row_id for mark in marks])
+            now = clock()
+            seals = [self._next_seal(head, found[mark.row_id], now) for mark in marks]
+            self.seals._default_manager.bulk_create(seals)
+            head.save(update_fields=["sequence", "hash"])
+            self.pending._default_manager.filter(pk__in=[mark.pk for mark in marks]).delete()
+            if on_sealed is not None:
+                on_sealed([Sealed(seal.sequence, found[seal.row_id]) for seal in seals])
+        age = now - min(mark.marked_at for mark in marks)
+        SEALING_DELAY.labels(log=self.name).observe(max(0.0, age.total_seconds()))
+        return len(seals)
+
+    def seal_all(
+        self,
+        *,
+        limit: int = BATCH,
+        on_sealed: Callable[[Sequence[Sealed[Row]]], None] | None = None,
+    ) -> int:
+        """Seal batch after batch until nothing is pending; for message handlers.
+
+        Raises Postpone while another sealer is at work.
+        """
+        total = 0
+        try:
+            while count := self.seal_batch(limit=limit, on_sealed=on_sealed):
+                total += count
+                if count < limit:
+                    break
+        except Busy:
+            raise Postpone(_BUSY_DELAY, "another sealer is at work") from None
+        return total
+
+    def verify(self, *, page: int = 1000) -> Verification:
+        """Walk the whole chain, recompute every hash, and report the first that does not hold."""
+        hash_, last = self._genesis(), 0
+        broken_at, reason = None, ""
+        while broken_at is None:
+            seals = list(
+                self.seals._default_manager.filter(sequence__gt=last).select_related("row").order_by("sequence")[:page]
+            )
+            if not seals:
+                break
+            for seal in seals:
+                reason = self._fault(seal, previous=hash_, expected=last + 1)
+                if reason:
+                    broken_at = last + 1
+                    break
+                hash_, last = bytes(seal.hash), seal.sequence
+        if broken_at is None:
+            broken_at, reason = self._fault_of_head(last, hash_)
+        unsealed, since = self._tail()
+        return Verification(last, hash_, broken_at, reason, unsealed, since)
+
+    def _lease(self) -> AbstractHead:
+        heads = self.heads._default_manager
+        for _ in range(2):
+            head = heads.select_for_update(skip_locked=True).filter(pk=1).first()
+            if head is not None:
+                return head
+            # The first sealing of an organization, unless the head is only locked.
+            heads.bulk_create([self.heads(hash=self._genesis())], ignore_conflicts=True)
+        raise Busy(self.name)
+
+    def _genesis(self) -> bytes:
+        return rules.genesis(log=self.name, organization_id=current_organization().id)
+
+    def _next_seal(self, head: AbstractHead, row: Row, now: datetime) -> AbstractSeal:
+        previous = bytes(head.hash)
+        head.sequence += 1
+        head.hash = rules.link(
+            log=self.name,
+            sequence=head.sequence,
+            previous_hash=previous,
+            row=row.sealed_values(),
+        )
+        return self.seals(
+            sequence=head.sequence,
+            row_id=row.pk,
+            previous_hash=previous,
+            hash=head.hash,
+            sealed_at=now,
+        )
+
+    def _fault(self, seal: Any, *, previous: bytes, expected: int) -> str:
+        if seal.sequence != expected:
+            return f"number {expected} is missing"
+        if bytes(seal.previous_hash) != previous:
+            return "it does not follow the seal before it"
+        recomputed = rules.link(
+            log=self.name,
+            sequence=seal.sequence,
+            previous_hash=previous,
+            row=seal.row.sealed_values(),
+        )
+        return "" if recomputed == bytes(seal.hash) else "the row was changed after it was sealed"
+
+    def _fault_of_head(self, last: int, hash_: bytes) -> tuple[int | None, str]:
+        head = self.heads._default_manager.first()
+        if head is None:
+            return (None, "") if last == 0 else (last, "the head is missing")
+        if head.sequence > last:
+            # A sealer may have committed between the walk and this look; only a gap is a fault.
+            newer = self.seals._default_manager.filter(sequence__gt=last)
+            if newer.count() == head.sequence - last:
+                return None, ""
+            return last + 1, f"number {last + 1} is missing from the end"
+        if head.sequence < last or bytes(head.hash) != hash_:
+            return head.sequence + 1, "the head does not match the last seal"
+        return None, ""
+
+    def _tail(self) -> tuple[int, datetime | None]:
+        unsealed = self.rows._default_manager.filter(seal__isnull=True)
+        return unsealed.count(), unsealed.aggregate(since=Min("created_at"))["since"]

@@ -1,0 +1,1 @@
+"""Which messages have had their effect: a row that commits with it."""
