@@ -30,6 +30,8 @@ POSTGRES_MAJOR = "18"
 START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
 NOBODY = 65534
+ROOT_BECOMES: tuple[Identity, ...] = ("userns", "nobody")
+"""What to try, in this order, for the servers that refuse to run as root."""
 
 POSTGRES_SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
@@ -189,14 +191,13 @@ def _find_home(state_dir: Path) -> Home:
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return _own(Home("self", folder, wheel / "pginstall" / "bin"))
-    identities: tuple[Identity, ...] = ("userns", "nobody")
-    for identity in identities:
+    for identity in ROOT_BECOMES:
         binaries = wheel / "pginstall" / "bin"
         if children.can_reach(identity=identity, paths=[state_dir, binaries / "postgres"]):
             return _own(Home(identity, folder, binaries))
     outside = _folder_outside(state_dir)
     binaries = _copy_binaries(wheel, outside)
-    for identity in identities:
+    for identity in ROOT_BECOMES:
         if children.can_reach(identity=identity, paths=[outside, binaries / "postgres"]):
             (outside / "postgres").mkdir(exist_ok=True)
             return _own(Home(identity, outside / "postgres", binaries))
