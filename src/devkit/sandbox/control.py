@@ -43,9 +43,7 @@ def respond(store: Store, method: str, path: str, body: bytes | None, now: float
         return JSONResponse({"error": str(error)}, 400)
 
 
-def _respond(  # noqa: PLR0911 - one answer per control
-    store: Store, method: str, path: str, body: dict[str, Any], now: float
-) -> Response:
+def _respond(store: Store, method: str, path: str, body: dict[str, Any], now: float) -> Response:
     match = _FAULTS.match(path)
     if match is not None:
         account = store.account(match["key"])
