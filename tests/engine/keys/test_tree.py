@@ -1,0 +1,152 @@
+"""Organization keys and person keys: each opens only in its own organization and for its person."""
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from engine.keys import contexts
+from engine.keys.adapters.file import FileKms, create_key, set_state
+from engine.keys.envelope import EnvelopeBroken
+from engine.keys.kms import KmsKeyUnusable, KmsRefused
+from engine.keys.material import KeyWiped
+from engine.keys.tree import (
+    OrganizationKeyRow,
+    OrganizationKeys,
+    new_organization_key,
+    new_person_key,
+    open_person_key,
+    rewrap_person_key,
+)
+
+A, B = UUID(int=0xA), UUID(int=0xB)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    create_key(tmp_path / "kms")
+    return tmp_path / "kms"
+
+
+@pytest.fixture
+def kms(folder: Path) -> FileKms:
+    return FileKms(folder)
+
+
+def organization_key(
+    kms: FileKms, organization_id: UUID = A, version: int = 1
+) -> OrganizationKeyRow:
+    return new_organization_key(
+        kms, key_id=uuid4(), organization_id=organization_id, purpose="biometric", version=version
+    )
+
+
+class Seconds:
+    """A clock that stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_organization_key_opens_only_as_the_row_it_was_made_for(kms: FileKms) -> None:
+    row = organization_key(kms)
+    keys = OrganizationKeys(kms)
+    keys.get(row)
+    for changed in (
+        replace(row, organization_id=B),
+        replace(row, purpose="documents"),
+        replace(row, version=2),
+        replace(row, id=uuid4()),
+        replace(row, wrapped=row.wrapped[:-1] + bytes([row.wrapped[-1] ^ 1])),
+    ):
+        with pytest.raises(KmsRefused):
+            keys.get(changed)
+
+
+def test_a_key_is_asked_for_again_after_its_time(folder: Path, kms: FileKms) -> None:
+    clock = Seconds()
+    keys = OrganizationKeys(kms, max_seconds=300, clock=clock)
+    row = organization_key(kms)
+    first = keys.get(row)
+    set_state(folder, "platform", "disabled")
+    clock.now = 299
+    assert keys.get(row) is first
+    clock.now = 300
+    with pytest.raises(KmsKeyUnusable):
+        keys.get(row)
+    with pytest.raises(KeyWiped), first.use():
+        pass
+    set_state(folder, "platform", "enabled")
+    assert keys.get(row) is not first
+
+
+def test_no_key_is_cached_for_more_than_five_minutes(kms: FileKms) -> None:
+    with pytest.raises(ValueError, match="300"):
+        OrganizationKeys(kms, max_seconds=301)
+
+
+def test_forgetting_overwrites_one_organization_and_no_other(kms: FileKms) -> None:
+    keys = OrganizationKeys(kms)
+    row_a, row_b = organization_key(kms, A), organization_key(kms, B)
+    key_a, key_b = keys.get(row_a), keys.get(row_b)
+    keys.forget(A)
+    with pytest.raises(KeyWiped), key_a.use():
+        pass
+    assert keys.get(row_b) is key_b
+    keys.forget()
+    with pytest.raises(KeyWiped), key_b.use():
+        pass
+
+
+def test_expired_keys_are_overwritten_without_being_asked_for(kms: FileKms) -> None:
+    clock = Seconds()
+    keys = OrganizationKeys(kms, max_seconds=60, clock=clock)
+    key = keys.get(organization_key(kms))
+    clock.now = 59
+    keys.forget_expired()
+    with key.use():
+        pass
+    clock.now = 60
+    keys.forget_expired()
+    with pytest.raises(KeyWiped), key.use():
+        pass
+
+
+def test_a_person_key_opens_only_for_its_person_and_organization(kms: FileKms) -> None:
+    keys = OrganizationKeys(kms)
+    row_a, row_b = organization_key(kms, A), organization_key(kms, B)
+    key_a, key_b = keys.get(row_a), keys.get(row_b)
+    person = new_person_key(key_a, row_a, key_id=uuid4(), person_id=UUID(int=1))
+    with open_person_key(key_a, row_a, person).use() as material:
+        assert len(material) == 32
+    for changed in (
+        replace(person, person_id=UUID(int=2)),
+        replace(person, organization_id=B),
+        replace(person, purpose="documents"),
+        replace(person, id=uuid4()),
+    ):
+        with pytest.raises(EnvelopeBroken):
+            open_person_key(key_a, row_a, changed)
+    with pytest.raises(EnvelopeBroken):
+        open_person_key(key_b, row_b, person)
+    # A row copied from A into B's schema, read there as B's, under a key name that was forged too.
+    with pytest.raises(EnvelopeBroken):
+        open_person_key(key_b, replace(row_b, id=row_a.id), replace(person, organization_id=B))
+
+
+def test_rewrapping_changes_the_wrapping_and_not_the_key(kms: FileKms) -> None:
+    keys = OrganizationKeys(kms)
+    old_row, new_row = organization_key(kms), organization_key(kms, version=2)
+    old, new = (keys.get(old_row), old_row), (keys.get(new_row), new_row)
+    person = new_person_key(*old, key_id=uuid4(), person_id=UUID(int=1))
+    again = rewrap_person_key(person, old=old, new=new)
+    with open_person_key(*old, person).use() as before, open_person_key(*new, again).use() as after:
+        assert before == after
+    with pytest.raises(EnvelopeBroken):
+        open_person_key(*old, again)
+    assert again.context == contexts.person_key(
+        organization_id=A, purpose="biometric", person_id=UUID(int=1), key_id=person.id
+    )
