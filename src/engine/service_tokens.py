@@ -102,9 +102,7 @@ def verify(
 
 def key_id(public_key: Ed25519PublicKey) -> str:
     """A short name of a key for the `kid` header, derived from the key itself."""
-    raw = public_key.public_bytes(
-        encoding=serialization.Encoding.Raw, format=serialization.PublicFormat.Raw
-    )
+    raw = public_key.public_bytes(encoding=serialization.Encoding.Raw, format=serialization.PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
@@ -157,9 +155,7 @@ def create_key_pair(
         (
             public_path,
             0o644,
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            ),
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
         ),
     )
     for path, mode, content in files:

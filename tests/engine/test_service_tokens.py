@@ -112,9 +112,7 @@ def test_a_token_that_lacks_something_is_refused(changes: dict[str, Any]) -> Non
         verify(signed(claims=raw))
 
 
-@pytest.mark.parametrize(
-    "kind", ["JWT", "at+jwt", "keystead-gateway+jwt", "Keystead-Service+JWT", ""]
-)
+@pytest.mark.parametrize("kind", ["JWT", "at+jwt", "keystead-gateway+jwt", "Keystead-Service+JWT", ""])
 def test_a_token_of_another_type_is_refused(kind: str) -> None:
     with pytest.raises(InvalidServiceToken, match="type"):
         verify(signed(claims=claims(), header={"typ": kind}))
@@ -149,9 +147,7 @@ def test_key_files_are_made_and_read(tmp_path: Path) -> None:
     assert verify(token, public_keys=service_tokens.load_public_keys(public)) == ACME
     with pytest.raises(FileExistsError):
         service_tokens.create_key_pair(private_path=private, public_path=public)
-    more = KEY.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    more = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     public.write_bytes(public.read_bytes() + more)
     assert len(service_tokens.load_public_keys(public)) == 2
 
@@ -176,9 +172,7 @@ def test_key_files_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         )
     )
     public.write_bytes(
-        ec.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        ec.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     for load in (service_tokens.load_private_key, service_tokens.load_public_keys):
         with pytest.raises(ServiceKeyUnusable, match=r"not.*Ed25519"):

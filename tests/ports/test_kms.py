@@ -76,9 +76,7 @@ server._thread.join()
 
 
 @pytest.fixture(params=["file", "aws"])
-def service(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Service:
+def service(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     return _file(tmp_path) if request.param == "file" else _aws(request, monkeypatch)
 
 
@@ -271,9 +269,7 @@ def refusing_endpoint(code: str, key_state: str = "Enabled", status: int = 400) 
         ("KMSInvalidStateException", "PendingImport", "unavailable"),
     ],
 )
-def test_aws_states_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, code: str, key_state: str, state: str
-) -> None:
+def test_aws_states_are_told_apart(monkeypatch: pytest.MonkeyPatch, code: str, key_state: str, state: str) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with refusing_endpoint(code, key_state) as endpoint:
@@ -300,9 +296,7 @@ def test_aws_states_are_told_apart(
         ("UnrecognizedClientException", KmsUnreachable),
     ],
 )
-def test_aws_errors_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
-) -> None:
+def test_aws_errors_are_told_apart(monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with refusing_endpoint(code) as endpoint:

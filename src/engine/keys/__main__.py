@@ -41,9 +41,7 @@ def _run(verb: str, folder: Path, name: str) -> str:
     elif verb == "schedule-deletion":
         deletion_at = datetime.now(UTC) + file.MINIMUM_DELETION_WAIT
         file.set_state(folder, name, "pending_deletion", deletion_at=deletion_at)
-        return (
-            f"{name} is pending_deletion; it can be destroyed from {deletion_at:%Y-%m-%d %H:%M} UTC"
-        )
+        return f"{name} is pending_deletion; it can be destroyed from {deletion_at:%Y-%m-%d %H:%M} UTC"
     elif verb == "destroy":
         file.destroy_key(folder, name)
         return f"{name} destroyed"

@@ -31,9 +31,7 @@ def encode(context: Context) -> bytes:
     return b"".join(parts)
 
 
-def organization_key(
-    *, organization_id: UUID, purpose: Purpose, key_id: UUID, version: int
-) -> Context:
+def organization_key(*, organization_id: UUID, purpose: Purpose, key_id: UUID, version: int) -> Context:
     """The context under which a KMS wraps an organization key."""
     return {
         "kind": "organization-key",
@@ -44,9 +42,7 @@ def organization_key(
     }
 
 
-def person_key(
-    *, organization_id: UUID, purpose: Purpose, person_id: UUID, key_id: UUID
-) -> Context:
+def person_key(*, organization_id: UUID, purpose: Purpose, person_id: UUID, key_id: UUID) -> Context:
     """The context under which an organization key wraps the person key `key_id`."""
     return {
         "kind": "person-key",

@@ -80,9 +80,7 @@ def seal(
     return b"".join((header, commitment, sealed))
 
 
-def open_sealed(
-    material: Material, envelope: bytes, *, key: KeyName, context: Context
-) -> bytearray:
+def open_sealed(material: Material, envelope: bytes, *, key: KeyName, context: Context) -> bytearray:
     """The plaintext of an envelope that `key` sealed in `context`; else EnvelopeBroken."""
     plaintext = bytearray(max(0, len(envelope) - OVERHEAD))
     open_into(plaintext, material, envelope, key=key, context=context)
@@ -106,9 +104,7 @@ def open_into(
     if not hmac.compare_digest(commitment, envelope[_HEADER_BYTES:_COMMITMENT_END]):
         raise EnvelopeBroken("the key or the context is not the one that sealed this")
     try:
-        AESGCM(message_key).decrypt_into(
-            header[-12:], memoryview(envelope)[_COMMITMENT_END:], header + aad, buffer
-        )
+        AESGCM(message_key).decrypt_into(header[-12:], memoryview(envelope)[_COMMITMENT_END:], header + aad, buffer)
     except InvalidTag:
         raise EnvelopeBroken("the ciphertext was changed") from None
 

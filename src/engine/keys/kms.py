@@ -79,9 +79,7 @@ class Kms(Protocol):
     def unwrap(self, *, key_id: str, wrapped: bytes, context: Context) -> bytearray:
         """The key in clear. Otherwise one of the KmsErrors above."""
 
-    def rewrap(
-        self, *, key_id: str, wrapped: bytes, context: Context, new_key_id: str
-    ) -> WrappedKey:
+    def rewrap(self, *, key_id: str, wrapped: bytes, context: Context, new_key_id: str) -> WrappedKey:
         """The same key and context under another KMS key, never in clear outside the KMS."""
 
     def state(self, *, key_id: str) -> KeyState:

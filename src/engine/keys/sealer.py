@@ -78,9 +78,7 @@ class Sealer:
                 continue
         raise KeyWiped
 
-    def _context(
-        self, row: OrganizationKeyRow, purpose_name: str, record_id: str
-    ) -> contexts.Context:
+    def _context(self, row: OrganizationKeyRow, purpose_name: str, record_id: str) -> contexts.Context:
         return contexts.secret(
             organization_id=self._organization_id,
             purpose_name=purpose_name,

@@ -85,9 +85,7 @@ def new_organization_key(
     context = contexts.organization_key(
         organization_id=organization_id, purpose=purpose, key_id=key_id, version=version
     )
-    wrapped: WrappedKey = kms.generate_wrapped_key(
-        key_id=kms_key_id or kms.default_key_id, context=context
-    )
+    wrapped: WrappedKey = kms.generate_wrapped_key(key_id=kms_key_id or kms.default_key_id, context=context)
     return OrganizationKeyRow(
         id=key_id,
         organization_id=organization_id,
@@ -130,9 +128,7 @@ class OrganizationKeys:
                 return held[2]
         asked_at = self._clock()
         try:
-            material = self._kms.unwrap(
-                key_id=row.kms_key_id, wrapped=row.wrapped, context=row.context
-            )
+            material = self._kms.unwrap(key_id=row.kms_key_id, wrapped=row.wrapped, context=row.context)
         except BaseException:
             self._drop(slot)
             raise
@@ -199,9 +195,7 @@ def open_person_key(
     """The person key in clear; EnvelopeBroken when it is not this organization's and person's."""
     with organization_key.use() as material:
         return SecretKey(
-            envelope.open_sealed(
-                material, row.wrapped, key=organization_key_row.name, context=row.context
-            )
+            envelope.open_sealed(material, row.wrapped, key=organization_key_row.name, context=row.context)
         )
 
 
@@ -236,9 +230,7 @@ def _wrapped_by(
         wrapped=b"",
     )
     with organization_key.use() as wrapping:
-        wrapped = envelope.seal(
-            wrapping, material, key=organization_key_row.name, context=bare.context
-        )
+        wrapped = envelope.seal(wrapping, material, key=organization_key_row.name, context=bare.context)
     return PersonKeyRow(
         id=bare.id,
         organization_id=bare.organization_id,

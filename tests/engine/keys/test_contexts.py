@@ -37,9 +37,7 @@ def test_an_encoding_reads_back_as_the_context_it_came_from(context: dict[str, s
 
 
 @given(CONTEXTS, CONTEXTS)
-def test_two_contexts_share_bytes_only_when_they_are_equal(
-    one: dict[str, str], other: dict[str, str]
-) -> None:
+def test_two_contexts_share_bytes_only_when_they_are_equal(one: dict[str, str], other: dict[str, str]) -> None:
     assert (contexts.encode(one) == contexts.encode(other)) == (one == other)
 
 

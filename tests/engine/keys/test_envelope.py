@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -23,7 +24,7 @@ from engine.keys.envelope import (
 KEY = bytes(range(32))
 NAME = KeyName(id=UUID(int=7), version=3)
 CONTEXT = {"organization": "a", "person": "p"}
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "organization_id": UUID(int=1),
     "person_id": UUID(int=2),
     "modality": "face",
@@ -145,9 +146,7 @@ def test_a_ciphertext_that_opens_under_two_keys_is_refused_by_the_commitment() -
     for start in (0, 47):
         mixed = seal(other, b"x" * 16, key=NAME, context=CONTEXT)
         with pytest.raises(EnvelopeBroken):
-            open_sealed(
-                KEY, mixed[:start] + sealed[start:79] + mixed[79:], key=NAME, context=CONTEXT
-            )
+            open_sealed(KEY, mixed[:start] + sealed[start:79] + mixed[79:], key=NAME, context=CONTEXT)
 
 
 def test_a_buffer_of_the_wrong_length_is_refused() -> None:

@@ -121,9 +121,7 @@ def test_a_url_names_the_default_key(tmp_path: Path) -> None:
         open_kms(f"file://{tmp_path}?key_id=../x")
 
 
-def test_the_command_leads_a_key_through_its_life(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_leads_a_key_through_its_life(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(tmp_path / "kms")
     assert main(["create", folder, "biometric"]) == 0
     assert f"KEYSTEAD_KMS_URL=file://{folder}?key_id=biometric" in capsys.readouterr().out

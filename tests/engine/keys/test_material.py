@@ -71,8 +71,7 @@ def test_a_process_can_give_up_core_dumps() -> None:
 )
 def test_keys_need_no_django_and_no_boto3(module: str) -> None:
     program = (
-        f"import sys, {module}\n"
-        "print(sorted({'django', 'boto3'} & {name.split('.')[0] for name in sys.modules}))"
+        f"import sys, {module}\nprint(sorted({{'django', 'boto3'}} & {{name.split('.')[0] for name in sys.modules}}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

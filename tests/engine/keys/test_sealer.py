@@ -30,12 +30,8 @@ def kms(tmp_path: Path) -> FileKms:
     return FileKms(tmp_path / "kms")
 
 
-def row(
-    kms: FileKms, organization_id: UUID, version: int = 1, purpose: Purpose = "secrets"
-) -> OrganizationKeyRow:
-    return new_organization_key(
-        kms, key_id=uuid4(), organization_id=organization_id, purpose=purpose, version=version
-    )
+def row(kms: FileKms, organization_id: UUID, version: int = 1, purpose: Purpose = "secrets") -> OrganizationKeyRow:
+    return new_organization_key(kms, key_id=uuid4(), organization_id=organization_id, purpose=purpose, version=version)
 
 
 def test_a_secret_opens_for_its_use_and_record_alone(kms: FileKms) -> None:
@@ -65,9 +61,7 @@ def test_another_organization_cannot_open_it_even_with_the_key_row(kms: FileKms)
             purpose_name="webhook", record_id="we_1", sealed=sealed
         )
     with pytest.raises(UnknownKey):
-        Sealer(keys, organization_id=b, row_of=rows_a).open(
-            purpose_name="webhook", record_id="we_1", sealed=sealed
-        )
+        Sealer(keys, organization_id=b, row_of=rows_a).open(purpose_name="webhook", record_id="we_1", sealed=sealed)
 
 
 def test_after_a_rotation_old_secrets_open_and_new_ones_use_the_new_key(kms: FileKms) -> None:

@@ -34,9 +34,7 @@ def kms(folder: Path) -> FileKms:
     return FileKms(folder)
 
 
-def organization_key(
-    kms: FileKms, organization_id: UUID = A, version: int = 1
-) -> OrganizationKeyRow:
+def organization_key(kms: FileKms, organization_id: UUID = A, version: int = 1) -> OrganizationKeyRow:
     return new_organization_key(
         kms, key_id=uuid4(), organization_id=organization_id, purpose="biometric", version=version
     )

@@ -51,9 +51,7 @@ class AwsKms:
             "kms",
             region_name=region,
             endpoint_url=endpoint,
-            config=Config(
-                connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}
-            ),
+            config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}),
         )
 
     @property
@@ -98,9 +96,7 @@ class AwsKms:
         )
         return bytearray(answer["Plaintext"])
 
-    def rewrap(
-        self, *, key_id: str, wrapped: bytes, context: Context, new_key_id: str
-    ) -> WrappedKey:
+    def rewrap(self, *, key_id: str, wrapped: bytes, context: Context, new_key_id: str) -> WrappedKey:
         """ReEncrypt: the key in clear never leaves AWS."""
         answer = self._call(
             "re_encrypt",

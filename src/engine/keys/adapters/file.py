@@ -71,9 +71,7 @@ class FileKms:
     def generate_data_key(self, *, key_id: str, context: Context) -> DataKey:
         """A new key, in clear and wrapped."""
         plaintext = bytearray(secrets.token_bytes(envelope.KEY_BYTES))
-        return DataKey(
-            kms_key_id=key_id, plaintext=plaintext, wrapped=self._wrap(key_id, plaintext, context)
-        )
+        return DataKey(kms_key_id=key_id, plaintext=plaintext, wrapped=self._wrap(key_id, plaintext, context))
 
     def generate_wrapped_key(self, *, key_id: str, context: Context) -> WrappedKey:
         """A new key, wrapped only."""
@@ -91,15 +89,11 @@ class FileKms:
         finally:
             overwrite(key.material)
 
-    def rewrap(
-        self, *, key_id: str, wrapped: bytes, context: Context, new_key_id: str
-    ) -> WrappedKey:
+    def rewrap(self, *, key_id: str, wrapped: bytes, context: Context, new_key_id: str) -> WrappedKey:
         """The same key under `new_key_id`."""
         plaintext = self.unwrap(key_id=key_id, wrapped=wrapped, context=context)
         try:
-            return WrappedKey(
-                kms_key_id=new_key_id, wrapped=self._wrap(new_key_id, plaintext, context)
-            )
+            return WrappedKey(kms_key_id=new_key_id, wrapped=self._wrap(new_key_id, plaintext, context))
         finally:
             overwrite(plaintext)
 
@@ -172,9 +166,7 @@ def create_key(
     _sync_folder(folder)
 
 
-def set_state(
-    folder: Path, key_id: str, state: KeyState, *, deletion_at: datetime | None = None
-) -> None:
+def set_state(folder: Path, key_id: str, state: KeyState, *, deletion_at: datetime | None = None) -> None:
     """Change a key's state; `pending_deletion` wants the time from which it may be destroyed."""
     if (state == "pending_deletion") != (deletion_at is not None) or state not in _STATES:
         raise ValueError("pending_deletion, and no other state, comes with deletion_at")
@@ -218,9 +210,7 @@ def _read(path: Path, key_id: str) -> _KeyFile:
         raise KeyFileUnsafe(f"{path} is not a key file of format 1") from None
     if state not in _STATES or len(material) != envelope.KEY_BYTES or record.get("id") != key_id:
         raise KeyFileUnsafe(f"{path} is not the key file of {key_id}")
-    return _KeyFile(
-        state=state, material=material, created_at=created_at, deletion_at=deletion_at or None
-    )
+    return _KeyFile(state=state, material=material, created_at=created_at, deletion_at=deletion_at or None)
 
 
 def _load(path: Path, key_id: str) -> dict[str, Any]:
