@@ -40,7 +40,7 @@ class Person(Model):
     id_prefix = "per"
     privileges = frozenset({UPDATE})
 
-    external_reference = models.CharField(max_length=128, null=True, unique=True)
+    external_reference = models.CharField(max_length=128, null=True, unique=True)  # noqa: DJ001 - unique, so absent must be NULL
     display_name = models.CharField(max_length=200, blank=True, default="")
     status = models.CharField(max_length=16, choices=PersonStatus, default=PersonStatus.ACTIVE)
     updated_at = models.DateTimeField(auto_now=True)
