@@ -152,13 +152,23 @@ def withdraw_consent(*, consent_id: UUID, by: Principal, clock: Clock = utc_now)
 
 
 def enroll_template(
-    *, person_id: UUID, modality: str, model: str, vector: bytes, by: Principal, clock: Clock = utc_now
+    *,
+    template_id: UUID,
+    person_id: UUID,
+    modality: str,
+    model: str,
+    vector: bytes,
+    by: Principal,
+    clock: Clock = utc_now,
 ) -> Template:
     """Seal a reference and make it the person's active one for its modality and model.
 
-    Raises ConsentMissing without a current consent to `identify`. The vector leaves this process
-    once, to the matcher, and comes back sealed.
+    `template_id` names the row to be, so that a repeat finds what an earlier call has made. Raises
+    ConsentMissing without a current consent to `identify`. The vector leaves this process once, to
+    the matcher, and comes back sealed.
     """
+    if made := Template.objects.filter(id=template_id).first():
+        return made
     person = Person.objects.filter(id=person_id).first()
     _usable(person)
     _consenting(person_id, Purpose.IDENTIFY)
@@ -177,6 +187,7 @@ def enroll_template(
             for old in mine.active().select_for_update():
                 _retire(old, clock=clock)
             template = Template.objects.create(
+                id=template_id,
                 person_id=person_id,
                 modality=modality,
                 model=model,
@@ -250,9 +261,21 @@ def finish_erasure(*, person_id: UUID, clock: Clock = utc_now) -> Person:
 
 
 def verify(
-    *, person_id: UUID, modality: str, model: str, vector: bytes, by: Principal, clock: Clock = utc_now
+    *,
+    verification_id: UUID,
+    person_id: UUID,
+    modality: str,
+    model: str,
+    vector: bytes,
+    by: Principal,
+    clock: Clock = utc_now,
 ) -> Verification:
-    """Compare a probe with one person (1:1). Raises ConsentMissing, TemplateMissing."""
+    """Compare a probe with one person (1:1). Raises ConsentMissing, TemplateMissing.
+
+    A repeat with the same `verification_id` gets the first one's result.
+    """
+    if made := Verification.objects.filter(id=verification_id).first():
+        return made
     _usable(Person.objects.filter(id=person_id).first())
     _consenting(person_id, Purpose.IDENTIFY)
     threshold = threshold_of(modality=modality, model=model).verification_min
@@ -264,6 +287,7 @@ def verify(
         if matched:
             confirm_candidate(candidate=found, purposes={Purpose.IDENTIFY})
         row = Verification.objects.create(
+            id=verification_id,
             person_id=person_id,
             template_id=found.template_id,
             modality=modality,
@@ -298,6 +322,7 @@ def identify(*, modality: str, model: str, vector: bytes, by: Principal, clock: 
                 outcome = "no_match"
         named = decision.best if outcome == "match" else None
         row = Identification.objects.create(
+            id=identification_id,
             person_id=named.person_id if named else None,
             template_id=named.template_id if named else None,
             modality=modality,
