@@ -306,8 +306,15 @@ def search(*, modality: str, model: str, vector: bytes, limit: int = CANDIDATES)
     return matcher.identify(modality=modality, model=model, vector=vector, limit=limit)
 
 
-def identify(*, modality: str, model: str, vector: bytes, by: Principal, clock: Clock = utc_now) -> Identification:
-    """Search and decide by the organization's threshold; the decision is a row."""
+def identify(
+    *, identification_id: UUID, modality: str, model: str, vector: bytes, by: Principal, clock: Clock = utc_now
+) -> Identification:
+    """Search and decide by the organization's threshold; the decision is a row.
+
+    A repeat with the same `identification_id` gets the first one's result.
+    """
+    if made := Identification.objects.filter(id=identification_id).first():
+        return made
     found = search(modality=modality, model=model, vector=vector)
     threshold = rules.identification_threshold(
         base=threshold_of(modality=modality, model=model).identification_min, gallery_size=found.gallery_size
