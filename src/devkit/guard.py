@@ -95,7 +95,7 @@ class Guard:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=self.keep_fds,
-                preexec_fn=self._become_command,  # noqa: PLW1509  # the guard has one thread
+                preexec_fn=self._become_command,  # the guard has one thread
             )
         except (OSError, subprocess.SubprocessError) as error:
             self._report(f"error {error}")

@@ -112,10 +112,6 @@ class Wall:
         if status == pq.TransactionStatus.IDLE:
             self._sent = self._bound = None
 
-    def unbind(self) -> None:
-        """Let the next statement decide whom the transaction belongs to. For the tests' own transaction."""
-        self._bound = None
-
     def forget(self) -> None:
         """Note that the settings may be gone (ROLLBACK TO SAVEPOINT undoes SET LOCAL)."""
         self._sent = None
