@@ -63,7 +63,12 @@ class TextField(serializers.CharField):
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """An integer that arrives as a JSON integer: no text, no boolean, no 1.0."""
+    """An integer that arrives as a JSON integer: no text, no boolean, no 1.0. 32 bits unless told."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("min_value", -(2**31))
+        kwargs.setdefault("max_value", 2**31 - 1)
+        super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> int:
         """The number."""

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core import signing
-from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
@@ -52,7 +51,7 @@ class KeyPagination(BasePagination):
     key = "id"
     descending = True
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Any, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
         """The rows of the page. Raises InvalidLimit or InvalidCursor."""
         key = getattr(view, "page_key", None) or self.key
         descending = getattr(view, "page_descending", None)

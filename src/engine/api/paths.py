@@ -14,6 +14,7 @@ from django.urls.converters import get_converters
 from engine import ids
 
 CONVERTER_PREFIX = "typeid_"
+SUFFIX_PATTERN = "[0-7][0-9a-hjkmnp-tv-z]{25}"
 
 
 def typeid(prefix: str, name: str) -> str:
@@ -26,7 +27,7 @@ def typeid(prefix: str, name: str) -> str:
 
 def _converter(prefix: str) -> type:
     class TypeIdConverter:
-        regex = f"{prefix}_[0-9a-z]{{{ids.SUFFIX_LENGTH}}}"
+        regex = f"{prefix}_{SUFFIX_PATTERN}"
 
         def to_python(self, value: str) -> UUID:
             # InvalidId is a ValueError, which Django takes for "no match".

@@ -37,6 +37,7 @@ _TITLES = {
     411: ("length_required", "The request needs a Content-Length"),
     412: ("precondition_failed", "The object has changed in the meantime"),
     413: ("body_too_large", "The request body is too large"),
+    422: ("unprocessable", "The request is understood and cannot be carried out"),
     415: ("unsupported_media_type", "The request body has to be application/json"),
     428: ("precondition_required", "The request needs an If-Match header"),
     429: ("rate_limited", "Too many requests"),
@@ -69,7 +70,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """A problem document as a response; what is left out comes from the status."""
-    default_code, default_title = _TITLES.get(status, ("error", "The request failed"))
+    default_code, default_title = default_of(status)
     code = code or default_code
     body: dict[str, Any] = {
         **(extra or {}),
@@ -86,6 +87,11 @@ def problem(
     response = HttpResponse(json.dumps(body, default=str), status=status, content_type=CONTENT_TYPE, headers=headers)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def default_of(status: int) -> tuple[str, str]:
+    """The code and title of a problem that only its status is known of."""
+    return _TITLES.get(status, ("error", "The request failed"))
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:

@@ -8,7 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.serializers import ListSerializer
 
-from engine.api import access
+from engine.api import access, schema_fields  # noqa: F401  # registers how our fields look
 from engine.api.access import PUBLIC, Marker
 from engine.api.views import Operation, is_page, operation_of
 
@@ -53,7 +53,7 @@ class KeysteadSchema(AutoSchema):
         """The declared summary."""
         return self._known.summary or None
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # spectacular's signature
         """The declared description; docstrings of views speak to us, not to callers."""
         return self._known.description
 

@@ -25,7 +25,6 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db.models import QuerySet
 from django.http import Http404
-from django.http.response import HttpResponseBase
 from rest_framework import views
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request as FrameworkRequest
@@ -159,7 +158,7 @@ class APIView(views.APIView):
         if described is not None:
             _refuse_unknown_parameters(request, described)
 
-    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Add what the rate limit left over."""
         finished = super().finalize_response(request, response, *args, **kwargs)
         for name, value in throttles.headers(getattr(request, "_request", request)).items():

@@ -74,7 +74,7 @@ class ThingInput(fields.StrictSerializer):
     vector = fields.VectorField(max_dimensions=128, required=False)
     inner = Inner(required=False)
     flag = fields.StrictBooleanField(required=False)
-    label = fields.TextField(required=False, max_length=20)
+    caption = fields.TextField(required=False, max_length=20)
     metadata = fields.JSONObjectField(max_bytes=64, required=False)
 
 
