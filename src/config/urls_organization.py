@@ -20,5 +20,5 @@ _API = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include(f"tenants.{app}.api.urls"))
     for app in _API
-    if find_spec(f"tenants.{app}") and find_spec(f"tenants.{app}.api")
+    if find_spec(f"tenants.{app}") and find_spec(f"tenants.{app}.api") and find_spec(f"tenants.{app}.api.urls")
 ]

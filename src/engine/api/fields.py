@@ -137,7 +137,6 @@ class TypeIdField(serializers.Field[Any, Any, str, Any]):
         return ids.encode(self.prefix, value if isinstance(value, UUID) else value.id)
 
 
-@extend_schema_field({"type": "string", "format": "byte"})
 class Base64Field(serializers.Field[bytes, Any, str, Any]):
     """Bytes as standard base64 (RFC 4648 section 4, padded), at most ``max_bytes`` of them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from engine.api.openapi import Drift, generate, operations
 
 
 @pytest.fixture
-def sample(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> dict:
+def sample(api: APIClient) -> Iterator[dict]:
     openapi.document.cache_clear()
     yield openapi.document(openapi.ORGANIZATION)
     openapi.document.cache_clear()
