@@ -84,7 +84,8 @@ class SealedLog(Generic[Row]):
         if not transaction.get_connection().in_atomic_block:
             raise RuntimeError(f"a row of {self.name} commits with its act: open a transaction")
         row.save(force_insert=True)
-        self.pending(row_id=row.pk, marked_at=row.created_at).save(force_insert=True)
+        mark = self.pending(row_id=row.pk, marked_at=row.created_at)  # type: ignore[misc]  # the app's field
+        mark.save(force_insert=True)
         return row
 
     def seal_batch(
@@ -179,7 +180,7 @@ class SealedLog(Generic[Row]):
             previous_hash=previous,
             row=row.sealed_values(),
         )
-        return self.seals(
+        return self.seals(  # type: ignore[misc]  # the app's field
             sequence=head.sequence,
             row_id=row.pk,
             previous_hash=previous,

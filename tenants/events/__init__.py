@@ -1,0 +1,1 @@
+"""What happened in an organization: facts in the order of their sealed numbers."""

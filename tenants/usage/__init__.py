@@ -1,0 +1,1 @@
+"""What an organization has used: records that invoices are made from."""
