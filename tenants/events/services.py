@@ -53,7 +53,9 @@ def record(*, event: Fact, clock: Clock = utc_now) -> Event:
     created_at = clock()
     event_id = ids.uuid7()
     body = rules.render(
-        event,
+        type=event.type,
+        schema_version=event.schema_version,
+        data=event.body(),
         event_id=ids.encode(Event.id_prefix, event_id),
         organization_id=ids.encode("org", current_organization().id),
         created_at=created_at,

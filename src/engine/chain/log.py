@@ -139,12 +139,11 @@ class SealedLog(Generic[Row]):
 
     def verify(self, *, page: int = 1000) -> Verification:
         """Walk the whole chain, recompute every hash, and report the first that does not hold."""
+        sealed = self.seals._default_manager.select_related("row")  # type: ignore[misc]  # the app's field
         hash_, last = self._genesis(), 0
         broken_at, reason = None, ""
         while broken_at is None:
-            seals = list(
-                self.seals._default_manager.filter(sequence__gt=last).select_related("row").order_by("sequence")[:page]
-            )
+            seals = list(sealed.filter(sequence__gt=last).order_by("sequence")[:page])
             if not seals:
                 break
             for seal in seals:
