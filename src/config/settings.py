@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from config import environment as _environment
+from config import logging as _logging
 from engine.api import defaults as _api
 
 ENV = _environment.load()
@@ -157,4 +158,4 @@ SERVICE_KEY_FILE = ENV.service_key_file
 WEBHOOK_ALLOW_PRIVATE = ENV.webhook_allow_private
 OUTBOX_VISIBILITY_TIMEOUT_MS = ENV.outbox_visibility_timeout_ms
 ORGANIZATION_CONCURRENCY = ENV.organization_concurrency
-LOG_FORMAT = ENV.log_format
+LOGGING = _logging.configure(log_format=ENV.log_format, level=ENV.log_level)

@@ -1,0 +1,75 @@
+"""The operators' API, on the platform's host only."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from rest_framework.response import Response
+
+from engine.api.access import OPERATOR
+from engine.api.views import APIView, Request, operation
+from engine.errors import NotFound
+from engine.idempotency.decorators import idempotent
+from provisioning import services
+from provisioning.api import serializers as s
+from shared.organizations.models import Organization
+from shared.plans.models import Plan
+
+
+class OrganizationList(APIView):
+    permission = OPERATOR
+
+    @operation(
+        id="organizations_list",
+        tag="Organizations",
+        summary="List organizations",
+        response=s.OrganizationBody(many=True),
+        query=s.OrganizationFilter,
+    )
+    def get(self, request: Request) -> Response:
+        rows = Organization.objects.select_related("plan").filter(**self.query(request))
+        return self.page(rows, s.OrganizationBody)
+
+    @operation(
+        id="organizations_create",
+        tag="Organizations",
+        summary="Create an organization",
+        description="Answers at once; the flow that makes it goes on behind. Its host answers when `status` is active.",
+        request=s.CreateOrganization,
+        response={202: s.OrganizationDetailBody},
+        problems=(409, 422),
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        valid = self.valid(request)
+        birth = services.Birth(plan_code=valid.pop("plan"), **valid)
+        flow = services.request_organization(birth=birth)
+        return Response(s.OrganizationDetailBody(_organization(flow.organization_id)).data, status=202)
+
+
+class OrganizationDetail(APIView):
+    permission = OPERATOR
+
+    @operation(
+        id="organizations_get",
+        tag="Organizations",
+        summary="Get an organization and its flows",
+        response=s.OrganizationDetailBody,
+    )
+    def get(self, request: Request, organization_id: UUID) -> Response:
+        return Response(s.OrganizationDetailBody(_organization(organization_id)).data)
+
+
+class PlanList(APIView):
+    permission = OPERATOR
+
+    @operation(id="plans_list", tag="Organizations", summary="List plans", response=s.PlanBody(many=True))
+    def get(self, request: Request) -> Response:
+        return self.page(Plan.objects.all(), s.PlanBody)
+
+
+def _organization(organization_id: UUID) -> Organization:
+    row = Organization.objects.select_related("plan").prefetch_related("flows").filter(id=organization_id).first()
+    if row is None:
+        raise NotFound
+    return row
