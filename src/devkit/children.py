@@ -165,7 +165,7 @@ class Child:
         if not self.alive:
             return
         if number is signal.SIGKILL:
-            self._tell("kill")
+            self._guard.send_signal(signal.SIGUSR1)
             self.wait()
         else:
             with contextlib.suppress(ProcessLookupError):
@@ -175,14 +175,14 @@ class Child:
         """End the command and everything below it with SIGKILL, as a power cut would."""
         self.signal(signal.SIGKILL)
 
-    def stop(self) -> int:
-        """End it in its own way (the steps given to `start`), wait, and return the exit code."""
+    def begin_stop(self) -> None:
+        """Let it end in its own way (the steps given to `start`), without waiting."""
         self._close_lifeline()
-        return self.wait()
 
-    def _tell(self, order: str) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._lifeline, f"{order}\n".encode())
+    def stop(self) -> int:
+        """End it in its own way, wait, and return the exit code."""
+        self.begin_stop()
+        return self.wait()
 
     def _finish(self) -> int:
         with self._finishing:
@@ -253,11 +253,15 @@ def run(
         raise ChildFailed(f"{name} failed (exit {code}):\n{tail(log, start=start)}")
 
 
-def tail(log: Path, *, start: int = 0, lines: int = 15) -> str:
-    """The last lines of a log, from byte `start` on, for an error message."""
+def text_since(log: Path, start: int) -> str:
+    """What was written to a log from byte `start` on; all of it when the log was begun anew meanwhile."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(start if start <= log.stat().st_size else 0)
-        text = file.read().decode(errors="replace")
-    return "\n".join(text.splitlines()[-lines:])
+        return file.read().decode(errors="replace")
+
+
+def tail(log: Path, *, start: int = 0, lines: int = 15) -> str:
+    """The last lines of a log, from byte `start` on, for an error message."""
+    return "\n".join(text_since(log, start).splitlines()[-lines:])

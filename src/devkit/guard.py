@@ -6,8 +6,8 @@ and holds one promise: when whoever started it is gone, for whatever reason, eve
     parent --(pipe)--> guard --> command --> its children
 
 The parent keeps the writing end of the guard's standard input. The first line is the order, as JSON;
-after it the pipe stays open. `kill` on a line of its own ends the command at once; end of file (also
-the one that the kernel sends when the parent is killed with SIGKILL) stops it as the order says.
+after it the pipe stays open. Its end of file (also the one that the kernel makes when the parent is
+killed with SIGKILL) stops the command as the order says; SIGUSR1 ends everything at once.
 Should the guard itself be killed, the command gets SIGKILL from the kernel (PR_SET_PDEATHSIG).
 """
 
@@ -78,6 +78,7 @@ class Guard:
         self.pid = 0
         self.status: int | None = None
         self.asked_to_stop = False
+        self.asked_to_kill = False
         self.wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -86,7 +87,8 @@ class Guard:
         # Handlers, not SIG_IGN: what is ignored here would stay ignored in the command.
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGUSR1, self._on_kill)
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
             child = subprocess.Popen(
@@ -95,7 +97,7 @@ class Guard:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=self.keep_fds,
-                preexec_fn=self._become_command,  # the guard has one thread
+                preexec_fn=self._become_command,  # safe: the guard has one thread
             )
         except (OSError, subprocess.SubprocessError) as error:
             self._report(f"error {error}")
@@ -126,35 +128,27 @@ class Guard:
             os._exit(UNABLE)
 
     def _watch(self) -> None:
-        while self.status is None:
-            orders = self._wait(PARENT_CHECK_SECONDS)
-            if orders == "kill":
-                self._signal(signal.SIGKILL)
-            elif orders == "stop" or self.asked_to_stop or os.getppid() != self.parent:
-                self._stop()
-
-    def _stop(self) -> None:
+        while self.status is None and not self.asked_to_stop and not self.asked_to_kill:
+            self._wait(PARENT_CHECK_SECONDS, listen=True)
+            if os.getppid() != self.parent:
+                break
         for number, seconds in self.stop_steps:
             self._signal(number)
             deadline = time.monotonic() + seconds
-            while self.status is None and (left := deadline - time.monotonic()) > 0:
-                self._wait(left, read_orders=False)
-            if self.status is not None:
-                return
+            while not self.asked_to_kill and self.status is None and (left := deadline - time.monotonic()) > 0:
+                self._wait(left, listen=False)
         self._signal(signal.SIGKILL)
         while self.status is None:
-            self._wait(PARENT_CHECK_SECONDS, read_orders=False)
+            self._wait(PARENT_CHECK_SECONDS, listen=False)
 
-    def _wait(self, seconds: float, *, read_orders: bool = True) -> str:
-        """Sleep until something happens; say what the parent wants: "", "kill" or "stop"."""
-        sources = [self.wake_read, 0] if read_orders else [self.wake_read]
-        ready, _, _ = select.select(sources, [], [], seconds)
+    def _wait(self, seconds: float, *, listen: bool) -> None:
+        """Sleep until something happens; while listening, also until the parent lets go of the pipe."""
+        ready, _, _ = select.select([self.wake_read, 0] if listen else [self.wake_read], [], [], seconds)
         if self.wake_read in ready:
             os.read(self.wake_read, 4096)
+        if 0 in ready and not os.read(0, 4096):
+            self.asked_to_stop = True
         self._reap()
-        if 0 in ready:
-            return "kill" if os.read(0, 4096) else "stop"
-        return ""
 
     def _reap(self) -> bool:
         """Collect what has ended. True while there is a child left, ours or an adopted one."""
@@ -181,11 +175,14 @@ class Guard:
             select.select([self.wake_read], [], [], 0.02)
 
     def _signal(self, number: int) -> None:
-        if self.status is None:
+        if self.status is None and (number == signal.SIGKILL or not self.asked_to_kill):
             _kill(self.pid, number)
 
-    def _on_terminate(self, *_: object) -> None:
+    def _on_stop(self, *_: object) -> None:
         self.asked_to_stop = True
+
+    def _on_kill(self, *_: object) -> None:
+        self.asked_to_kill = True
 
     def _report(self, line: str) -> None:
         with contextlib.suppress(BrokenPipeError):  # Nobody is left to read it.
