@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -79,15 +78,6 @@ class CandidateGone(DomainError):
     title = "The candidate is no longer valid"
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What the matcher found, before anybody decides: candidates best first."""
-
-    candidates: tuple[Candidate, ...]
-    gallery_size: int
-    sequence: int
-
-
 def create_person(
     *, external_reference: str | None = None, display_name: str = "", by: Principal, clock: Clock = utc_now
 ) -> Person:
@@ -147,7 +137,7 @@ def withdraw_consent(*, consent_id: UUID, by: Principal, clock: Clock = utc_now)
             _withdraw(consent, clock=clock)
             audit.write(action="consent.withdraw", actor=by, resource=consent.public_id)
     if consent.purpose == Purpose.IDENTIFY:
-        matcher.evict_or_log(person_id=consent.person_id)
+        matcher.evict(person_id=consent.person_id)
     return consent
 
 
@@ -208,6 +198,7 @@ def enroll_template(
             audit.write(action="template.enroll", actor=by, resource=template.public_id)
     except IntegrityError as error:
         raise Conflict("Another enrolment of this person finished first; send it again.") from error
+    matcher.refresh(person_id=person_id)
     return template
 
 
@@ -220,7 +211,7 @@ def retire_template(*, template_id: UUID, by: Principal, clock: Clock = utc_now)
         if template.state == TemplateState.ACTIVE:
             _retire(template, clock=clock)
             audit.write(action="template.retire", actor=by, resource=template.public_id)
-    matcher.evict_or_log(person_id=template.person_id)
+    matcher.evict(person_id=template.person_id)
     return template
 
 
@@ -301,7 +292,7 @@ def verify(
     return row
 
 
-def search(*, modality: str, model: str, vector: bytes, limit: int = CANDIDATES) -> Search:
+def search(*, modality: str, model: str, vector: bytes, limit: int = CANDIDATES) -> matcher.Search:
     """Ask the matcher who resembles a probe (1:N). Call outside any transaction; decide afterwards."""
     return matcher.identify(modality=modality, model=model, vector=vector, limit=limit)
 
