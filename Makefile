@@ -69,7 +69,7 @@ bake: venv ## write the baked script of an organization's schema again
 	$(BIN)/keystead bake
 
 openapi: venv ## write docs/openapi.json again
-	$(BIN)/keystead openapi
+	$(CHECK_ENV) $(BIN)/keystead openapi
 
 lock: ## resolve requirements/*.in again (network)
 	@test -x $(BIN)/uv || { echo 'No uv in $(VENV): run make venv first'; exit 2; }

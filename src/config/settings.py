@@ -133,6 +133,8 @@ HOOKS_HOST = f"hooks.{BASE_DOMAIN}"
 MIDDLEWARE = [
     *_api.OUTER_MIDDLEWARE,
     "engine.tenancy.routing.OrganizationMiddleware",
+    # Behind the organization: an unknown host has no static files either.
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     *_api.INNER_MIDDLEWARE,
 ]
 REST_FRAMEWORK = {
@@ -144,6 +146,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.body_bytes_max
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 STATIC_URL = "/static/"
+# The static files of the installed apps are served where they lie: there is no step to forget.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
 AUTHENTICATION_BACKENDS: list[str] = []
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 

@@ -3,3 +3,8 @@
 from django.urls import URLPattern, URLResolver
 
 urlpatterns: list[URLPattern | URLResolver] = []
+
+handler400 = "engine.api.problems.bad_request"
+handler403 = "engine.api.problems.permission_denied"
+handler404 = "engine.api.problems.not_found"
+handler500 = "engine.api.problems.server_error"

@@ -2,6 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from engine.api import documentation, openapi
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("provisioning.api.urls")),
+    *documentation.urlpatterns_for(openapi.PLATFORM),
 ]
+
+handler400 = "engine.api.problems.bad_request"
+handler403 = "engine.api.problems.permission_denied"
+handler404 = "engine.api.problems.not_found"
+handler500 = "engine.api.problems.server_error"

@@ -11,12 +11,16 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
 
+from engine.api import compatibility
+from engine.api.compatibility import operations
 from engine.api.problems import CONTENT_TYPE, default_of
 from engine.api.schema import REUSABLE_PROBLEMS
 
 VERSION = "1.0.0"
 ORGANIZATION = "openapi.json"
 PLATFORM = "openapi-platform.json"
+PUBLISHED = "published"
+"""The folder beside the documents that holds what callers were promised."""
 
 _SOURCES = {
     ORGANIZATION: (
@@ -37,6 +41,10 @@ _SOURCES = {
 
 class Drift(Exception):
     """A committed document is not what the code says."""
+
+
+class Breaking(Exception):
+    """The present documents break callers of the published ones."""
 
 
 def documents() -> dict[str, dict[str, Any]]:
@@ -77,6 +85,34 @@ def generate(*, folder: Path, check: bool = False) -> list[str]:
     return changed
 
 
+def breaking_changes(*, folder: Path) -> list[str]:
+    """Each way in which the present documents break callers of those in ``folder``/published."""
+    found = []
+    for name, present in documents().items():
+        path = folder / PUBLISHED / name
+        if path.exists():
+            published = json.loads(path.read_text(encoding="utf-8"))
+            found += [f"{name}: {line}" for line in compatibility.breaking_changes(published, present)]
+    return found
+
+
+def check_published(*, folder: Path) -> None:
+    """Raise Breaking when a caller of the published documents would break."""
+    found = breaking_changes(folder=folder)
+    if found:
+        raise Breaking("\n".join(found))
+
+
+def publish(*, folder: Path, allow_breaking: bool = False) -> None:
+    """Promise callers the present documents. Raises Breaking unless ``allow_breaking``."""
+    if not allow_breaking:
+        check_published(folder=folder)
+    target = folder / PUBLISHED
+    target.mkdir(exist_ok=True)
+    for name, present in documents().items():
+        (target / name).write_text(render(present), encoding="utf-8")
+
+
 def _finished(found: dict[str, Any]) -> dict[str, Any]:
     """Add what all operations share."""
     components = found.setdefault("components", {})
@@ -96,17 +132,6 @@ def _finished(found: dict[str, Any]) -> dict[str, Any]:
                 response.setdefault("headers", {})["Request-Id"] = {"schema": {"type": "string"}}
                 response["description"] = response.get("description") or "Done."
     return found
-
-
-def operations(found: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The operations of a document by (METHOD, path)."""
-    methods = {"get", "put", "post", "delete", "patch", "head", "options"}
-    return {
-        (method.upper(), path): operation
-        for path, item in found["paths"].items()
-        for method, operation in item.items()
-        if method in methods
-    }
 
 
 PROBLEM: dict[str, Any] = {

@@ -10,7 +10,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from engine.api import openapi
-from engine.api.openapi import Drift, generate, operations
+from engine.api.compatibility import operations
+from engine.api.openapi import Breaking, Drift, generate
 
 
 @pytest.fixture
@@ -72,3 +73,17 @@ def test_a_document_that_drifted_is_found(tmp_path: Path) -> None:
     path.write_text(openapi.render(changed))
     with pytest.raises(Drift, match=r"openapi\.json"):
         generate(folder=tmp_path, check=True)
+
+
+@pytest.mark.usefixtures("sample")
+def test_what_was_published_is_not_broken_by_accident(tmp_path: Path) -> None:
+    openapi.publish(folder=tmp_path)
+    openapi.check_published(folder=tmp_path)
+    path = tmp_path / "published" / "openapi.json"
+    changed = json.loads(path.read_text())
+    changed["paths"]["/v1/gone"] = changed["paths"]["/v1/things"]
+    path.write_text(openapi.render(changed))
+    with pytest.raises(Breaking, match="GET /v1/gone: the operation is gone"):
+        openapi.publish(folder=tmp_path)
+    openapi.publish(folder=tmp_path, allow_breaking=True)
+    assert openapi.breaking_changes(folder=tmp_path) == []

@@ -1,0 +1,32 @@
+"""Commands that write documents from the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from config.terminal import err, fail, set_up_django
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Fail when a document is stale or breaks callers; write nothing.")
+@click.option("--publish", is_flag=True, help="Make the present documents what later ones may not break.")
+@click.option("--allow-breaking", is_flag=True, help="With --publish: even though callers break.")
+def openapi(*, check: bool, publish: bool, allow_breaking: bool) -> None:
+    """Write docs/openapi.json and docs/openapi-platform.json."""
+    set_up_django()
+    from engine.api import openapi as documents
+
+    try:
+        for name in documents.generate(folder=DOCS, check=check):
+            err.print(f"docs/{name}: written")
+        if publish:
+            documents.publish(folder=DOCS, allow_breaking=allow_breaking)
+            err.print(f"docs/{documents.PUBLISHED}/: published")
+        else:
+            documents.check_published(folder=DOCS)
+    except (documents.Drift, documents.Breaking) as error:
+        fail(str(error))
