@@ -8,6 +8,7 @@ import sys
 import django
 
 from engine.tenancy import roles
+from engine.tenancy.context import OrganizationContext, organization
 from tests.harness import environment
 
 
@@ -63,9 +64,32 @@ def build(database: str) -> None:
         with schemas.owner_connection() as raw:
             for statement in privileges.grants_sql(schema=schema, role=role):
                 raw.execute(statement)
+        _give_keys(row.context())
     with schemas.owner_connection() as raw:
         raw.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO ks_app").format(sql.Identifier(database)))
     connection.close()
+
+
+def _give_keys(context: OrganizationContext) -> None:
+    """The biometric key as the matcher would make it, the others as provisioning does."""
+    from engine import ids
+    from engine.keys import tree
+    from engine.keys.kms import open_kms
+    from tenants.keyring import services as keyring
+    from tenants.keyring.models import OrganizationKey
+
+    made = tree.new_organization_key(
+        open_kms(environment.BIOMETRIC_KMS_URL),
+        key_id=ids.uuid7(),
+        organization_id=context.id,
+        purpose="biometric",
+        version=1,
+    )
+    with organization(context):
+        OrganizationKey.objects.create(
+            id=made.id, purpose="biometric", version=1, wrapped=made.wrapped, kms_key_id=made.kms_key_id
+        )
+        keyring.provision_keys()
 
 
 if __name__ == "__main__":

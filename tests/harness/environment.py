@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from devkit.sharing import shared_embedded
+from engine import service_tokens
+from engine.keys.adapters import file as file_kms
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".keystead" / "test"
 OWNER_PASSWORD = "owner-of-tests"
 APP_PASSWORD = "app-of-tests"
 BASE_DOMAIN = "keystead.test"
+KMS_URL = f"file://{STATE / 'kms'}?key_id=platform"
+# The test suite stands in for the matcher when it makes organizations; nothing else opens this one.
+BIOMETRIC_KMS_URL = f"file://{STATE / 'kms-biometric'}?key_id=biometric"
+SERVICE_KEY = STATE / "service.key"
+SERVICE_PUBLIC_KEY = STATE / "service.pub"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 DATABASE = f"ks_test_{os.getpid()}_{WORKER}"
 
@@ -38,6 +46,18 @@ def app_url(database: str) -> str:
     return database_url(user="ks_app", password=APP_PASSWORD, database=database)
 
 
+def _make_keys() -> None:
+    """Keys that outlive the test run, as what the template database holds is wrapped with them."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "keys.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder, name in (("kms", "platform"), ("kms-biometric", "biometric")):
+            with contextlib.suppress(file_kms.KeyExists):
+                file_kms.create_key(STATE / folder, name)
+        if not SERVICE_KEY.exists():
+            service_tokens.create_key_pair(private_path=SERVICE_KEY, public_path=SERVICE_PUBLIC_KEY)
+
+
 def set_up() -> None:
     """Join the servers and set the environment of this process, from scratch."""
     if "KEYSTEAD_TEST_POSTGRES_URL" not in os.environ:
@@ -46,6 +66,7 @@ def set_up() -> None:
         atexit.register(stack.close)
         os.environ["KEYSTEAD_TEST_POSTGRES_URL"] = servers.postgres_url
         os.environ["KEYSTEAD_TEST_REDIS_URL"] = servers.redis_url
+    _make_keys()
     # Whatever the shell that runs the tests has set belongs to another Keystead.
     for name in [name for name in os.environ if name.startswith("KEYSTEAD_")]:
         if not name.startswith("KEYSTEAD_TEST_") and name != "KEYSTEAD_CONTRACTS":
@@ -59,7 +80,8 @@ def set_up() -> None:
         KEYSTEAD_DATABASE_URL=app_url(DATABASE),
         KEYSTEAD_REDIS_URL=os.environ["KEYSTEAD_TEST_REDIS_URL"],
         KEYSTEAD_SECRET_KEY="a secret that only the tests know, and need",
-        KEYSTEAD_KMS_URL=f"file://{STATE / 'kms'}",
+        KEYSTEAD_KMS_URL=KMS_URL,
+        KEYSTEAD_SERVICE_KEY_FILE=str(SERVICE_KEY),
         KEYSTEAD_BLOB_URL=f"file://{blobs}",
         KEYSTEAD_MATCHER_URL="http://127.0.0.1:1",
         KEYSTEAD_WEBHOOK_ALLOW_PRIVATE="true",
