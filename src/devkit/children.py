@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -59,13 +60,14 @@ class Child:
         *,
         name: str,
         log: Path,
+        output: int | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         identity: Identity = "self",
         stop: StopSteps = TERMINATE,
         keep_fds: Sequence[int] = (),
     ) -> Child:
-        """Start `command`; its output is appended to `log`.
+        """Start `command`; what it says is appended to `log`, or goes to the open file `output`, errors apart.
 
         `stop` lists signals and how many seconds each may take; SIGKILL follows. `keep_fds` stay open in
         the command and its children (a lock file that has to be held as long as any of them lives).
@@ -77,13 +79,13 @@ class Child:
         order_read, lifeline = os.pipe()
         report, report_write = os.pipe()
         try:
-            with log.open("ab") as output:
+            with log.open("ab") as sink:
                 guard = subprocess.Popen(
                     guard_command(),
                     env=None if env is None else dict(env),
                     stdin=order_read,
-                    stdout=output,
-                    stderr=output,
+                    stdout=sink if output is None else output,
+                    stderr=sink,
                     start_new_session=True,
                     pass_fds=(report_write, *keep_fds),
                 )
@@ -236,21 +238,31 @@ def run(
     *,
     name: str,
     log: Path,
+    output: int | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     identity: Identity = "self",
     timeout: float = 120.0,
 ) -> None:
-    """Run a command to its end. Raises ChildFailed with the end of its output when it fails."""
+    """Run a command to its end. Raises ChildFailed with the last lines of its log when it fails."""
     start = log.stat().st_size if log.exists() else 0
-    child = Child.start(command, name=name, log=log, env=env, cwd=cwd, identity=identity)
+    child = Child.start(command, name=name, log=log, output=output, env=env, cwd=cwd, identity=identity)
     try:
         code = child.wait(timeout)
     finally:
-        if child.alive:
-            child.kill()
+        child.kill()
     if code != 0:
         raise ChildFailed(f"{name} failed (exit {code}):\n{tail(log, start=start)}")
+
+
+def output_of(
+    command: Sequence[str], *, name: str, log: Path, env: Mapping[str, str], cwd: Path, timeout: float
+) -> str:
+    """Run a command to its end and return its standard output. Raises ChildFailed as `run` does."""
+    with tempfile.TemporaryFile() as output:
+        run(command, name=name, log=log, output=output.fileno(), env=env, cwd=cwd, timeout=timeout)
+        output.seek(0)
+        return output.read().decode()
 
 
 def text_since(log: Path, start: int) -> str:

@@ -81,6 +81,11 @@ class Server:
         if not self.child.alive:
             self.child = self._start(self.port)
 
+    def restart(self) -> None:
+        """Shut it down, unless it is down already, and start it again on the same port."""
+        self.child.stop()
+        self.start()
+
     def stop(self) -> None:
         """Shut it down in an orderly way and give its folder back."""
         try:
@@ -431,7 +436,7 @@ def _start_on_free_port(start: Callable[[int], Child], *, remembered: Path, log:
     port = _remembered_port(remembered)
     for attempt in range(PORT_ATTEMPTS):
         begin = log.stat().st_size if log.exists() else 0
-        if port is None or not _is_free(port):
+        if port is None or not is_free(port):
             port = free_port()
         try:
             child = start(port)
@@ -454,7 +459,8 @@ def _remembered_port(file: Path) -> int | None:
         return None
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a TCP port of loopback can be listened on at this moment."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -102,7 +102,7 @@ class LogSays:
 
 @dataclass(frozen=True)
 class Program:
-    """How one process is run. Processes of a lower stage start before, and stop after, those of a higher."""
+    """How one process is run. Those of a lower stage are started first and stopped last."""
 
     name: str
     command: Sequence[str]
@@ -141,18 +141,15 @@ class Supervisor:
         self.stop()
 
     def start(self, programs: Iterable[Program]) -> None:
-        """Start them stage by stage, each stage at once, and wait until all are ready.
+        """Start them all, lower stages first, and wait until all are ready.
 
         Raises ProcessFailed; the ones that did start keep running until `stop`.
         """
-        by_stage: dict[int, list[Program]] = {}
-        for program in programs:
-            by_stage.setdefault(program.stage, []).append(program)
-        for stage in sorted(by_stage):
-            for program in by_stage[stage]:
-                self._launch(program)
-            for program in by_stage[stage]:
-                self._await_ready(program.name)
+        ordered = sorted(programs, key=lambda program: program.stage)
+        for program in ordered:
+            self._launch(program)
+        for program in ordered:
+            self._await_ready(program.name)
 
     def restart(self, name: str) -> None:
         """Start it again and wait until it is ready; stop it first if it still runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from config.terminal import set_up_django
+from config.terminal import err, set_up_django
 
 
 @click.command()
@@ -13,4 +13,5 @@ def relay() -> None:
     set_up_django()
     from engine.outbox import relay as outbox_relay
 
+    err.print("relay is ready")
     outbox_relay.run()
