@@ -46,9 +46,13 @@ endif
 check: venv ## lint, types, import contracts, security, migrations, drift of generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/lint-imports --no-cache
-	$(CHECK_ENV) $(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src tenants shared provisioning sdk
+	$(CHECK_ENV) $(BIN)/mypy
+	$(BIN)/keystead check
+	$(BIN)/python -m tests.architecture.migrations
+	$(BIN)/keystead bake --check
 
 bench: venv ## a benchmark by name: make bench NAME=routing
 	@test -n "$(NAME)" || { echo 'Say which one: make bench NAME=routing (see tests/benchmarks/)'; exit 2; }
