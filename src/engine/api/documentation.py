@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 
 from django.http import HttpRequest, HttpResponse
@@ -34,6 +35,7 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+PageView = Callable[[HttpRequest], HttpResponse]
 _SIDECAR = "drf_spectacular_sidecar/swagger-ui-dist/"
 
 
@@ -45,7 +47,7 @@ def urlpatterns_for(name: str) -> list[URLPattern]:
     ]
 
 
-def _page(name: str):  # noqa: ANN202 - a Django view
+def _page(name: str) -> PageView:
     def page(request: HttpRequest) -> HttpResponse:
         html = format_html(
             _PAGE,
@@ -60,7 +62,7 @@ def _page(name: str):  # noqa: ANN202 - a Django view
     return page
 
 
-def _document(name: str):  # noqa: ANN202 - a Django view
+def _document(name: str) -> PageView:
     def document(request: HttpRequest) -> HttpResponse:
         return HttpResponse(_bytes(name), content_type="application/json")
 

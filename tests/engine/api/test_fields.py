@@ -14,7 +14,7 @@ from tests.engine.api.sample import ThingInput
 
 VECTOR = [0.5] * 64
 
-GOOD = [
+GOOD: list[tuple[str, Any]] = [
     ("amount_minor", 1),
     ("amount_minor", 10**12),
     ("currency", "EUR"),
@@ -28,27 +28,26 @@ GOOD = [
     ("caption", "ü"),
     ("metadata", {"a": [1, {"b": None}]}),
 ]
-BAD = [
-    *[("amount_minor", value) for value in (0, -1, 10**12 + 1, 1.0, "1", True, None, [], {}, 1.5)],
-    *[("currency", value) for value in ("eur", "XXX", "EURO", "", 978, None, ["EUR"], "EU", "XAU")],
-    *[("site", value) for value in ("", "per_01h455vb4pex5vsknk084sn02q", 1, None, {}, "site_")],
-    *[("blob", value) for value in ("", "@@", "YQ", "YQ=", "Y Q==", 1, None, "A" * 10_000, "YQ==\n")],
-    ("blob", base64.b64encode(b"x" * 17).decode()),
-    ("blob", base64.urlsafe_b64encode(b"\xff\xfe\xfd").decode()),
-    *[("vector", value) for value in ("text", 1, None, {}, [], [0.5] * 63, [0.5] * 129, [0.0] * 64, [0] * 64)],
-    ("vector", [*VECTOR[1:], "1"]),
-    ("vector", [*VECTOR[1:], True]),
-    ("vector", [*VECTOR[1:], None]),
-    ("vector", [*VECTOR[1:], [1]]),
-    ("vector", [*VECTOR[1:], 1e39]),
-    ("vector", [*VECTOR[1:], float("nan")]),
-    ("vector", [1e-46] * 64),
-    *[("inner", value) for value in ("a", [], 1, {"name": "a", "more": 1}, {}, {"name": 1}, {"name": "x" * 11})],
-    *[("flag", value) for value in ("true", 1, 0, "no", None)],
-    *[("caption", value) for value in (1, True, None, "", "  ", "x" * 21, ["a"])],
-    *[("metadata", value) for value in ("a", [], None, {"a": "x" * 64})],
-    ("nothing", 1),
-]
+BAD_VALUES: dict[str, list[Any]] = {
+    "amount_minor": [0, -1, 10**12 + 1, 1.0, "1", True, None, [], {}, 1.5],
+    "currency": ["eur", "XXX", "EURO", "", 978, None, ["EUR"], "EU", "XAU"],
+    "site": ["", "per_01h455vb4pex5vsknk084sn02q", 1, None, {}, "site_"],
+    "blob": [
+        *["", "@@", "YQ", "YQ=", "Y Q==", 1, None, "A" * 10_000, "YQ==\n"],
+        base64.b64encode(b"x" * 17).decode(),
+        base64.urlsafe_b64encode(b"\xff\xfe\xfd").decode(),
+    ],
+    "vector": [
+        *["text", 1, None, {}, [], [0.5] * 63, [0.5] * 129, [0.0] * 64, [0] * 64, [1e-46] * 64],
+        *[[*VECTOR[1:], last] for last in ("1", True, None, [1], 1e39, float("nan"))],
+    ],
+    "inner": ["a", [], 1, {"name": "a", "more": 1}, {}, {"name": 1}, {"name": "x" * 11}],
+    "flag": ["true", 1, 0, "no", None],
+    "caption": [1, True, None, "", "  ", "x" * 21, ["a"]],
+    "metadata": ["a", [], None, {"a": "x" * 64}],
+    "nothing": [1],
+}
+BAD = [(field, value) for field, values in BAD_VALUES.items() for value in values]
 
 
 def errors_of(data: Any) -> dict[str, Any]:
