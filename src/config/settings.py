@@ -95,6 +95,7 @@ DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 TENANCY_DIRECTORY = "shared.organizations.directory"
 if "shared.accounts" in _BOTH:
     AUTH_USER_MODEL = "accounts.User"
+OAUTH2_PROVIDER_APPLICATION_MODEL = "access.App"
 
 # --- The database --------------------------------------------------------------------------------
 
@@ -139,7 +140,11 @@ MIDDLEWARE = [
 ]
 REST_FRAMEWORK = {
     **_api.REST_FRAMEWORK,
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    # In this order: the second takes every bearer token that the first left.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "shared.accounts.api.authentication.SessionTokenAuthentication",
+        "tenants.access.api.authentication.AppTokenAuthentication",
+    ],
 }
 SPECTACULAR_SETTINGS = _api.SPECTACULAR_SETTINGS
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.body_bytes_max
@@ -151,6 +156,30 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 AUTHENTICATION_BACKENDS: list[str] = []
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+
+# --- OAuth (tenants.access.oauth fits the toolkit to the platform) -------------------------------
+
+OAUTH2_PROVIDER = {
+    "OAUTH2_SERVER_CLASS": "tenants.access.oauth.TokenServer",
+    "OAUTH2_VALIDATOR_CLASS": "tenants.access.oauth.AccessValidator",
+    "SCOPES_BACKEND_CLASS": "tenants.access.oauth.GrantedScopes",
+    "ACCESS_TOKEN_GENERATOR": "tenants.access.oauth.new_access_token",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 600,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    # The toolkit's grace period hands out a token that it has to keep in clear: we keep hashes.
+    "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+}
 
 # --- Everything else -----------------------------------------------------------------------------
 

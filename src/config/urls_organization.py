@@ -21,6 +21,8 @@ _API = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *documentation.urlpatterns_for(openapi.ORGANIZATION),
+    path("", include("tenants.access.api.oauth_urls")),
+    path("v1/", include("shared.accounts.api.urls")),
 ]
 urlpatterns += [
     path("v1/", include(f"tenants.{app}.api.urls"))

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from engine.api import documentation, openapi
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/", include("shared.accounts.api.urls")),
     path("v1/", include("provisioning.api.urls")),
     *documentation.urlpatterns_for(openapi.PLATFORM),
 ]

@@ -13,11 +13,16 @@ PrincipalKind: TypeAlias = Literal["member", "app", "device", "operator", "syste
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """One actor. Two are equal when their kind and id are; ``display`` is for humans and logs only."""
+    """One actor. Two are equal when their kind and id are; ``display`` is for humans and logs only.
+
+    ``scopes`` are the permissions that the actor's token is confined to; None when the token sets no
+    bounds of its own, as a member's session does not.
+    """
 
     kind: PrincipalKind
     id: UUID
     display: str = field(default="", compare=False)
+    scopes: frozenset[str] | None = field(default=None, compare=False)
 
     @property
     def public_id(self) -> str:

@@ -26,6 +26,7 @@ class Marker(Enum):
     PUBLIC = "public"
     AUTHENTICATED = "authenticated"
     OPERATOR = "operator"
+    SIGNED_IN = "signed_in"
 
 
 PUBLIC = Marker.PUBLIC
@@ -34,8 +35,20 @@ AUTHENTICATED = Marker.AUTHENTICATED
 """Every principal of the organization may call it: it is about the caller itself."""
 OPERATOR = Marker.OPERATOR
 """Platform staff only."""
+SIGNED_IN = Marker.SIGNED_IN
+"""Every principal may call it, on an organization's host or on the platform's."""
 
 Permission: TypeAlias = str | Marker
+
+
+class Somewhere(Enum):
+    """In place of a resource."""
+
+    SOMEWHERE = "somewhere"
+
+
+SOMEWHERE = Somewhere.SOMEWHERE
+"""Asks a checker whether the permission is held at all, over however little of the organization."""
 
 
 class Decision(Protocol):
@@ -121,7 +134,7 @@ class DeclaredPermission(BasePermission):
         if isinstance(permission, Marker):
             _require_kind(principal, permission)
         else:
-            _require(principal, permission)
+            _require(principal, permission, anywhere=getattr(view, "narrowed", False))
         return True
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
@@ -146,13 +159,16 @@ class DeclaredPermission(BasePermission):
 
 
 def _require_kind(principal: Principal, marker: Marker) -> None:
+    if marker is SIGNED_IN:
+        return
     is_operator = principal.kind == "operator"
     if is_operator != (marker is OPERATOR):
         raise PermissionRefused(reason="operators_only" if marker is OPERATOR else "members_only")
 
 
-def _require(principal: Principal, permission: str) -> None:
-    decision = decide(principal=principal, permission=permission)
+def _require(principal: Principal, permission: str, *, anywhere: bool) -> None:
+    resource = SOMEWHERE if anywhere else None
+    decision = decide(principal=principal, permission=permission, resource=resource)
     if not decision.allowed:
         raise PermissionRefused(
             f"This needs the permission {permission}.",

@@ -126,10 +126,14 @@ class APIView(views.APIView):
 
     Declare ``permission`` (for every method) or ``permissions`` (by method). ``max_body_bytes``
     sets a body limit of its own; ``page_key`` / ``page_descending`` the order of its list.
+
+    ``narrowed`` lets callers in who hold the permission over a part of the organization only: such a
+    view has to call ``check_object`` on what it touches, and filter its lists by the caller's reach.
     """
 
     permission: ClassVar[Permission | None] = None
     permissions: ClassVar[Mapping[str, Permission] | None] = None
+    narrowed: ClassVar[bool] = False
     max_body_bytes: ClassVar[int | None] = None
     page_key: ClassVar[str] = "id"
     page_descending: ClassVar[bool] = True

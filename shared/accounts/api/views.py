@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.response import Response
+
+from engine.api.access import PUBLIC, SIGNED_IN
+from engine.api.throttles import Rate, client_address
+from engine.api.views import APIView, Request, operation
+from engine.errors import DomainError
+from shared.accounts import selectors, services
+from shared.accounts.api.serializers import (
+    AcceptInvitation,
+    AccountBody,
+    CreateSession,
+    NewSessionBody,
+    SessionBody,
+)
+
+SIGN_IN_RATE = Rate(limit=60, seconds=60, name="sign_in")
+
+
+class NotASession(DomainError):
+    """The caller signed in with something other than a session: there is nothing to list."""
+
+    code = "members_only"
+    status = 403
+    title = "This is for people who signed in with a password"
+
+
+class Sessions(APIView):
+    """Sign in; list one's own sessions."""
+
+    permissions = {"GET": SIGNED_IN, "POST": PUBLIC}
+
+    def get_authenticators(self) -> list[Any]:
+        """A stale token in the header must not stop anybody from signing in anew."""
+        return [] if getattr(self.request, "method", "") == "POST" else super().get_authenticators()
+
+    @operation(
+        id="sessions_list",
+        summary="List one's own sessions",
+        tag="Sessions",
+        response=SessionBody(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        mine = selectors.open_sessions(user_id=request.principal.id).select_related("user")
+        return self.page(mine, SessionBody)
+
+    @operation(
+        id="sessions_create",
+        summary="Sign in",
+        description="Answers a bearer token that is good for twelve hours. It is shown this once.",
+        tag="Sessions",
+        request=CreateSession,
+        response={201: NewSessionBody},
+        problems=(401, 429, 503),
+    )
+    def post(self, request: Request) -> Response:
+        given = self.valid(request)
+        session, token = services.sign_in(
+            email=given["email"],
+            password=given["password"],
+            code=given.get("otp"),
+            address=client_address(request) or None,
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+        )
+        body = {**SessionBody(session).data, "token": token}
+        return Response(body, status=201, headers={"Cache-Control": "no-store"})
+
+
+class SessionDetail(APIView):
+    """One of one's own sessions."""
+
+    permission = SIGNED_IN
+
+    @operation(
+        id="sessions_delete",
+        summary="Sign out one of one's own sessions",
+        tag="Sessions",
+        response={204: None},
+        problems=(404,),
+    )
+    def delete(self, request: Request, session_id: UUID) -> Response:
+        session = services.own_session(user_id=request.principal.id, session_id=session_id)
+        services.sign_out(session=session)
+        return Response(status=204)
+
+
+class CurrentSession(APIView):
+    """The session whose token the request carries."""
+
+    permission = SIGNED_IN
+
+    @operation(id="sessions_delete_current", summary="Sign out", tag="Sessions", response={204: None})
+    def delete(self, request: Request) -> Response:
+        session_id = getattr(request.user, "session_id", None)
+        if session_id is None:
+            raise NotASession
+        services.sign_out(session=services.own_session(user_id=request.principal.id, session_id=session_id))
+        return Response(status=204)
+
+
+class InvitationAcceptance(APIView):
+    """Become a member."""
+
+    permission = PUBLIC
+    rate = SIGN_IN_RATE
+    authentication_classes = []
+
+    @operation(
+        id="invitations_accept",
+        summary="Accept an invitation by setting a password",
+        tag="Sessions",
+        request=AcceptInvitation,
+        response={200: AccountBody},
+    )
+    def post(self, request: Request) -> Response:
+        return Response(AccountBody(services.accept_invitation(**self.valid(request))).data)

@@ -1,0 +1,226 @@
+"""Roles, grants, members and apps. The OAuth endpoints are in `oauth_views`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.response import Response
+
+from engine.api.views import APIView, Request, operation
+from engine.errors import InvalidInput, NotFound
+from engine.idempotency.decorators import idempotent
+from engine.principals import Principal
+from shared.accounts import selectors as accounts
+from shared.accounts.api.serializers import AccountBody
+from tenants.access import policy, selectors, services
+from tenants.access.api.serializers import (
+    AppBody,
+    AppSecretBody,
+    CreateApp,
+    CreateGrant,
+    GrantBody,
+    GrantFilter,
+    InvitedMember,
+    InviteMember,
+    RoleBody,
+    RoleList,
+)
+from tenants.access.permissions import ROLES
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Roles(APIView):
+    """What can be granted."""
+
+    permission = "members.read"
+
+    @operation(id="roles_list", summary="List the roles", tag="Access", response=RoleList)
+    def get(self, request: Request) -> Response:
+        return Response({"data": RoleBody(ROLES.values(), many=True).data})
+
+
+class Grants(APIView):
+    """Who may do what, and where."""
+
+    permissions = {"GET": "members.read", "POST": "members.write"}
+
+    @operation(
+        id="grants_list",
+        summary="List grants",
+        tag="Access",
+        response=GrantBody(many=True),
+        query=GrantFilter,
+    )
+    def get(self, request: Request) -> Response:
+        rows = selectors.grants()
+        wanted = self.query(request).get("principal")
+        if wanted is not None:
+            kind, principal_id = wanted
+            rows = rows.filter(principal_kind=kind, principal_id=principal_id)
+        return self.page(rows, GrantBody)
+
+    @operation(
+        id="grants_create",
+        summary="Give a role to a member, an app or a device",
+        description="Nobody gives more than they hold. Giving it twice gives the same grant.",
+        tag="Access",
+        request=CreateGrant,
+        response={201: GrantBody},
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        given = self.valid(request)
+        grant = services.grant_role(
+            principal=_existing(*given["principal"]),
+            role=given["role"],
+            scope=given["scope"],
+            site_id=given.get("site_id"),
+            device_id=given.get("device_id"),
+            by=request.principal,
+        )
+        return Response(GrantBody(grant).data, status=201)
+
+
+class GrantDetail(APIView):
+    """One grant."""
+
+    permissions = {"DELETE": "members.write"}
+
+    @operation(
+        id="grants_delete",
+        summary="Take a role away",
+        tag="Access",
+        response={204: None},
+        problems=(404, 409),
+    )
+    def delete(self, request: Request, grant_id: UUID) -> Response:
+        services.revoke_grant(grant_id=grant_id, by=request.principal)
+        return Response(status=204)
+
+
+class Members(APIView):
+    """The humans of the organization."""
+
+    permissions = {"GET": "members.read", "POST": "members.write"}
+
+    @operation(id="members_list", summary="List members", tag="Access", response=AccountBody(many=True))
+    def get(self, request: Request) -> Response:
+        return self.page(accounts.users(), AccountBody)
+
+    @operation(
+        id="members_invite",
+        summary="Invite a member",
+        tag="Access",
+        request=InviteMember,
+        response={201: InvitedMember},
+        problems=(409,),
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        invited = services.invite_member(**self.valid(request), by=request.principal)
+        body = {**AccountBody(invited.member).data, "invitation_token": invited.token}
+        return Response(body, status=201, headers=NO_STORE)
+
+
+class MemberDetail(APIView):
+    """One member."""
+
+    permissions = {"GET": "members.read", "DELETE": "members.write"}
+
+    @operation(id="members_get", summary="Get a member", tag="Access", response=AccountBody, problems=(404,))
+    def get(self, request: Request, member_id: UUID) -> Response:
+        return Response(AccountBody(accounts.user(user_id=member_id)).data)
+
+    @operation(
+        id="members_deactivate",
+        summary="Deactivate a member",
+        description="Ends the member's sessions and takes every role away.",
+        tag="Access",
+        response=AccountBody,
+        problems=(404, 409),
+    )
+    def delete(self, request: Request, member_id: UUID) -> Response:
+        member = services.deactivate_member(member_id=member_id, by=request.principal)
+        return Response(AccountBody(member).data)
+
+
+class Apps(APIView):
+    """The programs of the organization."""
+
+    permissions = {"GET": "apps.read", "POST": "apps.write"}
+
+    @operation(id="apps_list", summary="List apps", tag="Access", response=AppBody(many=True))
+    def get(self, request: Request) -> Response:
+        return self.page(selectors.apps(), AppBody)
+
+    @operation(
+        id="apps_create",
+        summary="Make an app",
+        description="The secret is shown this once. Nobody gives an app more than they hold.",
+        tag="Access",
+        request=CreateApp,
+        response={201: AppSecretBody},
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        made = services.create_app(**self.valid(request), by=request.principal)
+        return _with_secret(made, status=201)
+
+
+class AppDetail(APIView):
+    """One app."""
+
+    permissions = {"GET": "apps.read", "DELETE": "apps.write"}
+
+    @operation(id="apps_get", summary="Get an app", tag="Access", response=AppBody, problems=(404,))
+    def get(self, request: Request, app_id: UUID) -> Response:
+        return Response(AppBody(selectors.app(app_id=app_id)).data)
+
+    @operation(
+        id="apps_deactivate",
+        summary="Deactivate an app",
+        description="For good. Its tokens are dead at once.",
+        tag="Access",
+        response=AppBody,
+        problems=(404,),
+    )
+    def delete(self, request: Request, app_id: UUID) -> Response:
+        return Response(AppBody(services.deactivate_app(app_id=app_id, by=request.principal)).data)
+
+
+class AppSecret(APIView):
+    """The secret of an app."""
+
+    permission = "apps.write"
+
+    @operation(
+        id="apps_rotate_secret",
+        summary="Give an app a new secret",
+        description="The old secret, and the tokens made with it, are dead at once.",
+        tag="Access",
+        response=AppSecretBody,
+        problems=(404, 409),
+    )
+    @idempotent(required=False)
+    def post(self, request: Request, app_id: UUID) -> Response:
+        return _with_secret(services.rotate_secret(app_id=app_id, by=request.principal), status=200)
+
+
+def _with_secret(made: Any, *, status: int) -> Response:
+    body = {**AppBody(made.app).data, "client_secret": made.secret}
+    return Response(body, status=status, headers=NO_STORE)
+
+
+def _existing(kind: Any, principal_id: UUID) -> Principal:
+    """The principal, when there is one of that id here. Raises InvalidInput (field principal)."""
+    try:
+        if kind == "member":
+            return accounts.user(user_id=principal_id).principal
+        if kind == "app":
+            return selectors.app(app_id=principal_id).principal
+    except NotFound as error:
+        raise InvalidInput(f"There is no such {kind}.", field="principal") from error
+    policy.find_device(principal_id, field="principal")
+    return Principal(kind="device", id=principal_id)

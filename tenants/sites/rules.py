@@ -1,0 +1,58 @@
+"""Pure rules of the tree of sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+DEPTH_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where something is: a site by its path, and the device itself when it is one.
+
+    Both empty means the organization as a whole.
+    """
+
+    site_path: str | None = None
+    device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Over what somebody holds a permission: everywhere, or some subtrees and single devices."""
+
+    everywhere: bool = False
+    site_paths: tuple[str, ...] = ()
+    device_ids: tuple[UUID, ...] = ()
+
+
+def path_of(site_id: UUID, parent_path: str = "") -> str:
+    """The path of a site: its ancestors' ids and its own, each in hex and closed by a slash.
+
+    A site lies under another exactly when its path starts with the other's.
+    """
+    return f"{parent_path}{site_id.hex}/"
+
+
+def ids_of(path: str) -> list[UUID]:
+    """The sites on a path, from the top down."""
+    return [UUID(part) for part in path.split("/") if part]
+
+
+def lies_within(path: str, ancestor_path: str) -> bool:
+    """Whether the site of `path` is that of `ancestor_path`, or lies under it."""
+    return path.startswith(ancestor_path)
+
+
+def effective_time_zone(path: str, own_zones: Mapping[UUID, str], organization_zone: str) -> str:
+    """The time zone at a site: its own, else the nearest ancestor's, else the organization's.
+
+    `own_zones` has what is set on each site of the path, empty where nothing is.
+    """
+    for site_id in reversed(ids_of(path)):
+        if own_zones.get(site_id):
+            return own_zones[site_id]
+    return organization_zone
