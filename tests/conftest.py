@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection, transaction
 from psycopg import ClientCursor
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from engine.tenancy import directory
@@ -20,7 +21,7 @@ from tests.harness.live import LiveDatabase, live_database
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     databases.copy_of_template(environment.DATABASE)
     yield
     with django_db_blocker.unblock():
@@ -29,7 +30,7 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+def db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """One transaction that is rolled back; it may change context, as nothing else may."""
     with django_db_blocker.unblock():
         directory.forget()
@@ -46,7 +47,7 @@ def db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Itera
 
 
 @pytest.fixture
-def live_db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[LiveDatabase]:
+def live_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[LiveDatabase]:
     """A database of the test's own, in which commits are real."""
     with django_db_blocker.unblock(), live_database() as database:
         yield database

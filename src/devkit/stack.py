@@ -287,12 +287,12 @@ def _recipe(
             queues = ("--queues", "default", "payments", "webhooks")
             return ("dramatiq", "config.worker", *threads, *queues), boot, 1, 10.0
         case "provisioner":
-            queues = ("--queues", "provisioning")
-            return ("dramatiq", "config.worker", "--processes", "1", "--threads", "2", *queues), boot, 1, 10.0
+            one = ("--processes", "1", "--threads", "2")
+            return ("dramatiq", "config.worker", *one, "--queues", "provisioning"), boot, 1, 10.0
         case "api":
             serve = ("granian", "--interface", "wsgi", *loopback, "--port", str(ports.api), "--no-ws")
-            app = (*serve, "--blocking-threads", "8", "config.wsgi:application")
-            return app, HttpAnswers(ports.api, "/", host="platform.localhost"), 2, 5.0
+            api = (*serve, "--blocking-threads", "8", "config.wsgi:application")
+            return api, HttpAnswers(ports.api, "/", host="platform.localhost"), 2, 5.0
         case "gateway":
             app = ("uvicorn", "config.asgi:application", *loopback, "--port", str(ports.gateway), *quiet)
             return app, TcpAccepts(ports.gateway), 2, 5.0

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tenants.events.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class _PersonEvent:
-    schema_version: ClassVar[int] = 1
-
+@dataclass(frozen=True, kw_only=True)
+class _PersonEvent(Event):
     person: str
 
-    def body(self) -> dict[str, Any]:
-        return asdict(self)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class PersonCreated(_PersonEvent):
     type: ClassVar[str] = "identity.person.created"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class PersonErased(_PersonEvent):
     type: ClassVar[str] = "identity.person.erased"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ConsentGranted(_PersonEvent):
     type: ClassVar[str] = "identity.consent.granted"
 
@@ -34,7 +31,7 @@ class ConsentGranted(_PersonEvent):
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ConsentWithdrawn(_PersonEvent):
     type: ClassVar[str] = "identity.consent.withdrawn"
 
@@ -42,7 +39,7 @@ class ConsentWithdrawn(_PersonEvent):
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class TemplateEnrolled(_PersonEvent):
     type: ClassVar[str] = "identity.template.enrolled"
 
@@ -52,7 +49,7 @@ class TemplateEnrolled(_PersonEvent):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class TemplateRetired(_PersonEvent):
     type: ClassVar[str] = "identity.template.retired"
 

@@ -79,7 +79,7 @@ def test_a_missing_blob_says_so(store: BlobStore) -> None:
 def race(url: str, number: int, barrier: object) -> None:
     """One of several processes that write the same name at once; exit status 0 for the winner."""
     store = open_store(url)
-    barrier.wait()  # type: ignore[attr-defined]
+    barrier.wait()
     try:
         store.write("race/one", str(number).encode() * 1000)
     except BlobExists:

@@ -87,7 +87,7 @@ def _file(folder: Path) -> Service:
     def in_state(state: str) -> str:
         file.create_key(folder, "third")
         due = datetime.now(UTC) + timedelta(days=7) if state == "pending_deletion" else None
-        file.set_state(folder, "third", state, deletion_at=due)  # type: ignore[arg-type]
+        file.set_state(folder, "third", state, deletion_at=due)
         return "third"
 
     return Service(open_kms(f"file://{folder}?key_id=one"), ("one", "two"), "none", in_state, True)
@@ -217,7 +217,7 @@ def test_a_key_that_was_disabled_unwraps_nothing(tmp_path: Path, state: str) -> 
     one, two = service.keys
     key = service.kms.generate_wrapped_key(key_id=one, context=CONTEXT)
     due = datetime.now(UTC) + timedelta(days=7) if state == "pending_deletion" else None
-    file.set_state(tmp_path, "one", state, deletion_at=due)  # type: ignore[arg-type]
+    file.set_state(tmp_path, "one", state, deletion_at=due)
     with pytest.raises(KmsKeyUnusable):
         service.kms.unwrap(key_id=one, wrapped=key.wrapped, context=CONTEXT)
     with pytest.raises(KmsKeyUnusable):

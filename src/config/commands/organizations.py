@@ -31,11 +31,11 @@ def create(slug: str, **options: str) -> None:
     from engine import ids
     from engine.errors import DomainError
     from engine.tenancy.context import public_schema
-    from provisioning import services
+    from provisioning import schemas, services
     from provisioning.models import FlowKind
     from shared.organizations.models import Organization
 
-    services.schemas.require_owner_login()
+    schemas.require_owner_login()
     with public_schema():
         existing = Organization.objects.filter(slug=slug).first()
         flow = existing.flows.filter(kind=FlowKind.CREATE).first() if existing else None

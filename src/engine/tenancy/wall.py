@@ -84,7 +84,7 @@ class Wall:
         # Only the test suite's outer transaction may change context; the settings are sent again.
         self.switch_allowed: Callable[[], bool] = lambda: False
 
-    def bound(self, status: pq.TransactionStatus) -> Scope | None:
+    def bound(self, status: int) -> Scope | None:
         """The scope that the open transaction belongs to, None outside one."""
         return None if status == pq.TransactionStatus.IDLE else self._bound
 
@@ -101,13 +101,13 @@ class Wall:
             return None
         return settings_sql(scope)
 
-    def sent(self, status: pq.TransactionStatus) -> None:
+    def sent(self, status: int) -> None:
         """Note that the settings of the present scope took effect; `status` is the one after it."""
         self._sent = self._bound = scope = self.scope()
         self.scopes_seen.add(scope)
         self.observe(status)
 
-    def observe(self, status: pq.TransactionStatus) -> None:
+    def observe(self, status: int) -> None:
         """Forget a transaction that is over: its settings ended with it."""
         if status == pq.TransactionStatus.IDLE:
             self._sent = self._bound = None

@@ -12,8 +12,8 @@ REFUSED = {"stream"}
 CALLS_EXECUTE = {"callproc"}
 SENDS_NOTHING = {
     "adapters", "arraysize", "close", "closed", "connection", "description", "fetchall", "fetchmany", "fetchone",
-    "format", "mogrify", "nextset", "pgresult", "results", "row_factory", "rowcount", "rownumber", "scroll", "set_result",
-    "setinputsizes", "setoutputsize", "statusmessage",
+    "format", "mogrify", "nextset", "pgresult", "results", "row_factory", "rowcount", "rownumber", "scroll",
+    "set_result", "setinputsizes", "setoutputsize", "statusmessage",
 }  # fmt: skip
 
 
