@@ -86,7 +86,7 @@ class _Comparison:
             yield from self._schemas(f"{where} body", before, after, "request")
 
     def _schemas(self, where: str, before: Any, after: Any, direction: Direction, depth: int = 0) -> Iterator[str]:
-        old, new = _resolved(self.published, before), _resolved(self.present, after)
+        old, new = resolved(self.published, before), resolved(self.present, after)
         if depth > _DEEPEST:
             return
         if old.get("type") != new.get("type"):
@@ -139,14 +139,14 @@ def _schema(part: Mapping[str, Any] | None) -> Any:
     return None
 
 
-def _resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema with its references and `allOf` parts laid into one."""
     found: dict[str, Any] = dict(schema)
     if "$ref" in found:
         target: Any = document
         for part in found["$ref"].removeprefix("#/").split("/"):
             target = target[part]
-        return _resolved(document, target)
+        return resolved(document, target)
     for part in found.pop("allOf", []):
-        found = {**_resolved(document, part), **found}
+        found = {**resolved(document, part), **found}
     return found
