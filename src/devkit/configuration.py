@@ -170,6 +170,8 @@ class Configuration:
         The matcher alone is told of the biometric KMS key, and is told nothing else that is secret.
         """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("KEYSTEAD_")}
+        # Half a dozen processes that each compile every library would make each start slow.
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         own = self.matcher if process == "matcher" else self.common
         logins = {"KEYSTEAD_DATABASE_URL": self.databases.app}
         if owner:
