@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import close_old_connections, connections
 
-from engine.tenancy.wall import ContextSwitchError, Scope, wall_of
+from engine.tenancy.wall import ContextSwitchError, Scope, scope_of, wall_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,28 +94,28 @@ def key_prefix() -> str:
 @contextmanager
 def organization(context: OrganizationContext) -> Iterator[OrganizationContext]:
     """Work on one organization's data, as its role, with its schema alone on the path."""
-    with _entered(_Frame(Scope(context.role_name, (context.schema_name,)), context)):
+    with _entered(_Frame(scope_of(context.role_name, context.schema_name), context)):
         yield context
 
 
 @contextmanager
 def public_schema() -> Iterator[None]:
     """Work on the platform's own tables."""
-    with _entered(_Frame(Scope(PLATFORM_ROLE, ("public",)), None)):
+    with _entered(_Frame(scope_of(PLATFORM_ROLE, "public"), None)):
         yield
 
 
 @contextmanager
 def routing_schema() -> Iterator[None]:
     """Find out which organization a host or a role belongs to, and nothing else."""
-    with _entered(_Frame(Scope(ROUTER_ROLE, ("public",)), None)):
+    with _entered(_Frame(scope_of(ROUTER_ROLE, "public"), None)):
         yield
 
 
 @contextmanager
 def relay_schema() -> Iterator[None]:
     """Read and acknowledge the outbox, and nothing else."""
-    with _entered(_Frame(Scope(RELAY_ROLE, ("public",)), None)):
+    with _entered(_Frame(scope_of(RELAY_ROLE, "public"), None)):
         yield
 
 
@@ -123,7 +123,7 @@ def relay_schema() -> Iterator[None]:
 def owner_schema(schema_name: str) -> Iterator[None]:
     """Define tables as the owner of every schema. Works in provisioning and migration only,
     because no other process holds the owner's login."""
-    with _entered(_Frame(Scope(None, (schema_name,)), None)):
+    with _entered(_Frame(scope_of(None, schema_name), None)):
         yield
 
 

@@ -15,21 +15,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import psycopg
 from psycopg import pq, sql
+from psycopg._queries import PostgresQuery
 from psycopg.client_cursor import ClientCursor
 from psycopg.copy import Copy, Writer
+from psycopg.pq.abc import PGresult
 from psycopg.rows import Row
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
 _TRANSACTION_CONTROL = re.compile(
-    r"\s*(SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START\s+TRANSACTION|END|ABORT)\b", re.IGNORECASE
+    r"\s*(?P<verb>SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START\s+TRANSACTION|END|ABORT)\b", re.IGNORECASE
 )
-_ROLLBACK = re.compile(r"\s*(ROLLBACK|ABORT)\b", re.IGNORECASE)
+_ROLLBACKS = ("ROLLBACK", "ABORT")
 _SETTINGS_STATEMENTS = 2
 
 
@@ -50,14 +52,22 @@ class Scope:
 
     role: str | None
     schemas: tuple[str, ...]
+    settings: bytes = field(init=False, compare=False, repr=False)
+    """`settings_sql` of this scope, made once."""
 
     def __post_init__(self) -> None:
         for name in (*self.schemas, *((self.role,) if self.role else ())):
             if not _IDENTIFIER.match(name) or name.startswith("pg_"):
                 raise WallError(f"not an identifier that Keystead makes: {name!r}")
+        object.__setattr__(self, "settings", settings_sql(self).encode())
 
 
 @lru_cache(maxsize=8192)
+def scope_of(role: str | None, schema: str) -> Scope:
+    """The scope of one role and one schema; the same object each time."""
+    return Scope(role, (schema,))
+
+
 def settings_sql(scope: Scope) -> str:
     """The two statements that put a transaction into `scope`, each ended by a semicolon.
 
@@ -88,7 +98,7 @@ class Wall:
         """The scope that the open transaction belongs to, None outside one."""
         return None if status == pq.TransactionStatus.IDLE else self._bound
 
-    def settings_for(self, status: int) -> str | None:
+    def settings_for(self, status: int) -> bytes | None:
         """The settings to send before the next statement, None when they still hold."""
         scope = self.scope()
         self.observe(status)
@@ -97,9 +107,7 @@ class Wall:
                 f"this transaction belongs to {self._bound.schemas or ('nobody',)}; commit it "
                 f"before entering {scope.schemas or ('nobody',)}"
             )
-        if self._sent == scope:
-            return None
-        return settings_sql(scope)
+        return None if self._sent == scope else scope.settings
 
     def sent(self, status: int) -> None:
         """Note that the settings of the present scope took effect; `status` is the one after it."""
@@ -152,6 +160,9 @@ class WalledCursor(ClientCursor[Row]):
     Every method that reaches the server is listed in tests/engine/tenancy/test_cursor_methods.py.
     """
 
+    # The settings that the statement being sent carries in front of it.
+    _ahead: bytes = b""
+
     def execute(
         self,
         query: Any,
@@ -159,31 +170,44 @@ class WalledCursor(ClientCursor[Row]):
         *,
         prepare: bool | None = None,
         binary: bool | None = None,
-    ) -> WalledCursor[Row]:
-        statement = query if isinstance(query, str) else _as_text(query, self)
-        wall = wall_of(self._conn)
-        if _TRANSACTION_CONTROL.match(statement):
-            wall.observe(self._conn.pgconn.transaction_status)
-            super().execute(statement, params, prepare=prepare, binary=binary)
-            if _ROLLBACK.match(statement):
+    ) -> Self:
+        wall, pgconn = wall_of(self._conn), self._conn.pgconn
+        control = _TRANSACTION_CONTROL.match(query if isinstance(query, str) else _as_text(query, self))
+        if control:
+            wall.observe(pgconn.transaction_status)
+            super().execute(query, params, prepare=prepare, binary=binary)
+            if control["verb"].upper() in _ROLLBACKS:
                 wall.forget()
             elif wall.switch_allowed():
                 # A block inside a test's outer transaction belongs to the context that opens it.
                 wall.unbind()
             return self
-        settings = wall.settings_for(self._conn.pgconn.transaction_status)
+        settings = wall.settings_for(pgconn.transaction_status)
         if settings is None:
-            super().execute(statement, params, prepare=prepare, binary=binary)
+            super().execute(query, params, prepare=prepare, binary=binary)
             return self
+        self._ahead = settings
         try:
-            super().execute(settings + statement, params, prepare=prepare, binary=binary)
+            super().execute(query, params, prepare=prepare, binary=binary)
         except BaseException:
             wall.forget()
             raise
-        wall.sent(self._conn.pgconn.transaction_status)
-        for _ in range(_SETTINGS_STATEMENTS):
-            self.nextset()
+        finally:
+            self._ahead = b""
+        wall.sent(pgconn.transaction_status)
         return self
+
+    def _convert_query(self, query: Any, params: Any = None) -> PostgresQuery:
+        # Behind psycopg's cache of parsed queries, which would otherwise need an entry for each
+        # pair of query and organization, and hardly ever have it.
+        converted = super()._convert_query(query, params)
+        if self._ahead:
+            converted.query = self._ahead + bytes(converted.query)
+        return converted
+
+    def _set_results(self, results: list[PGresult]) -> None:
+        # The SETs answer too; the caller asked for neither.
+        super()._set_results(results[_SETTINGS_STATEMENTS:] if self._ahead else results)
 
     def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         self._send_settings_first("executemany")

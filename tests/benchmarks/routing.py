@@ -1,0 +1,173 @@
+"""What routing and the role wall cost: one endpoint, three designs, one PostgreSQL.
+
+    plain   Django with its own backend, one schema, no tenants
+    stock   django-tenants: a domain query per request, `SET search_path` per cursor
+    ours    the host from the directory, role and path with each query, 20 organizations
+
+`make bench NAME=routing`. Throughput of one thread; every answer is checked to be the right
+organization's.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from devkit.embedded import embedded
+from engine.tenancy import roles
+from tests.benchmarks.interleaved import Ratio, median_ratio, report, rounds, spread
+from tests.benchmarks.routing_variants.child import BASE, ORGANIZATIONS
+
+ROUNDS = int(os.environ.get("ROUNDS", "11"))
+REQUESTS = int(os.environ.get("REQUESTS", "1500"))
+WARM_UP = 200
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = "(id bigint PRIMARY KEY, name varchar(80) NOT NULL, amount_minor integer NOT NULL)"
+FILL = (
+    "INSERT INTO {table} SELECT n, CASE n WHEN 1 THEN '{owner}' ELSE 'item ' || n END, n * 100"
+    " FROM generate_series(1, 200) n"
+)
+
+
+class Variant:
+    """A child process that serves one design."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.routing_variants.child", name],
+            cwd=ROOT,
+            env={**os.environ, "BENCH_DATABASE_URL": url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._expect_line()
+        self.per_second(WARM_UP)
+
+    def per_second(self, requests: int = REQUESTS) -> float:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{requests}\n")
+        self.process.stdin.flush()
+        return requests / float(self._expect_line())
+
+    def _expect_line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a variant ended with status {self.process.wait()}")
+        return line.strip()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def make_plain(admin: str) -> str:
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain")
+    url = _database(admin, "plain")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE bench_item {TABLE}")
+        connection.execute(FILL.format(table="bench_item", owner="plain"))
+        connection.execute("ANALYZE")
+    return url
+
+
+def make_stock(admin: str) -> str:
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE stock")
+    url = _database(admin, "stock")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE stock_client (id bigint PRIMARY KEY, schema_name varchar(63) UNIQUE, name varchar(100))"
+        )
+        connection.execute(
+            "CREATE TABLE stock_domain (id bigint PRIMARY KEY, domain varchar(253) UNIQUE, is_primary bool,"
+            " tenant_id bigint REFERENCES stock_client)"
+        )
+        for number in range(ORGANIZATIONS):
+            schema = f"o{number}"
+            connection.execute("INSERT INTO stock_client VALUES (%s, %s, %s)", [number, schema, schema])
+            connection.execute(
+                "INSERT INTO stock_domain VALUES (%s, %s, true, %s)", [number, f"{schema}.{BASE}", number]
+            )
+            connection.execute(f"CREATE SCHEMA {schema}")
+            connection.execute(f"CREATE TABLE {schema}.bench_item {TABLE}")
+            connection.execute(FILL.format(table=f"{schema}.bench_item", owner=schema))
+        connection.execute("ANALYZE")
+    return url
+
+
+def make_ours(admin: str) -> str:
+    """The real organizations' tables from their migrations; roles and grants as provisioning makes them."""
+    secret = secrets.token_hex(16)
+    parts = urlsplit(admin)
+    owner, app = (
+        f"postgresql://{user}:{secret}@{parts.hostname}:{parts.port}/ours" for user in (roles.OWNER, roles.APP)
+    )
+    roles.bootstrap(admin_url=admin, owner_url=owner, app_url=app)
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.routing_variants.prepare"],
+        cwd=ROOT,
+        env={**os.environ, "BENCH_DATABASE_URL": owner},
+        check=True,
+    )
+    with psycopg.connect(owner, autocommit=True) as connection:
+        for number in range(ORGANIZATIONS):
+            schema, role = f"o_{number}", f"ks_o_bench_{number}"
+            roles.create_organization_role(connection, role=role)
+            roles.create_organization_schema(connection, schema=schema, role=role)
+            connection.execute(f"CREATE TABLE {schema}.bench_item {TABLE}")
+            connection.execute(FILL.format(table=f"{schema}.bench_item", owner=f"o{number}"))
+    with psycopg.connect(_database(admin, "ours"), autocommit=True) as connection:
+        connection.execute("ANALYZE")
+    return app
+
+
+def _database(admin: str, name: str) -> str:
+    return urlsplit(admin)._replace(path=f"/{name}").geturl()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        _say("starting PostgreSQL")
+        servers = stack.enter_context(embedded(Path(folder)))
+        admin = servers.postgres_url
+        variants: dict[str, Variant] = {}
+        for name, url in (("plain", make_plain(admin)), ("stock", make_stock(admin)), ("ours", make_ours(admin))):
+            _say(f"starting {name}")
+            variants[name] = Variant(name, url)
+            stack.callback(variants[name].stop)
+        variants["stock again"] = variants["stock"]
+        results = rounds({name: variant.per_second for name, variant in variants.items()}, count=ROUNDS, progress=_say)
+    medians = {f"{name}_requests_per_s": round(statistics.median(values)) for name, values in results.items()}
+    report(
+        name="routing",
+        figures={
+            **medians,
+            "rounds": ROUNDS,
+            "requests_per_round": REQUESTS,
+            "organizations": ORGANIZATIONS,
+            "stock_against_stock": spread(results["stock"], results["stock again"]),
+            "stock_of_plain": round(median_ratio(results["stock"], results["plain"]), 3),
+            "ours_of_stock": round(median_ratio(results["ours"], results["stock"]), 3),
+        },
+        ratios=[Ratio("ours_of_plain", median_ratio(results["ours"], results["plain"]), floor=0.93, target=0.97)],
+    )
+
+
+if __name__ == "__main__":
+    main()
