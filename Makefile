@@ -18,7 +18,7 @@ CHECK_ENV := KEYSTEAD_ENVIRONMENT=development KEYSTEAD_BASE_URL=http://localhost
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-build-options --custom-compile-command "make lock"
 
-.PHONY: help venv demo up test check bench chaos fmt migrations bake openapi lock clean
+.PHONY: help venv demo up test check bench chaos fmt migrations bake openapi lock audit clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -80,6 +80,9 @@ lock: ## resolve requirements/*.in again (network)
 	$(COMPILE) requirements/base.in -o requirements/base.txt
 	$(COMPILE) -c requirements/base.txt requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+
+audit: venv ## known vulnerabilities of what is locked (network, so no part of check)
+	$(BIN)/pip-audit --disable-pip --requirement requirements/base.txt
 
 clean: ## remove .venv, caches and local state (.keystead/)
 	rm -rf $(VENV) .keystead .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov build dist
