@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 
 from engine.clock import Clock, utc_now
@@ -222,6 +222,7 @@ def _checked_email(email: str) -> str:
     email = rules.normalise_email(email)
     try:
         validate_email(email)
+        MaxLengthValidator(254)(email)
     except ValidationError as error:
         raise InvalidInput("This is not an e-mail address.", field="email") from error
     return email

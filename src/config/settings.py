@@ -155,7 +155,7 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 AUTHENTICATION_BACKENDS: list[str] = []
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["shared.accounts.hashers.Argon2idHasher"]
 
 # --- OAuth (tenants.access.oauth fits the toolkit to the platform) -------------------------------
 
