@@ -197,9 +197,7 @@ class TestThrottle:
         finally:
             throttle._valkey.cache_clear()
 
-    def test_organizations_do_not_share_counts(
-        self, org_a: OrganizationContext, org_b: OrganizationContext
-    ) -> None:
+    def test_organizations_do_not_share_counts(self, org_a: OrganizationContext, org_b: OrganizationContext) -> None:
         email, address = _email(), _address()
         for _ in range(throttle.LIMITS.pair):
             self._guess(email, address)
@@ -283,9 +281,7 @@ class TestOperators:
         assert made.otpauth_url.startswith("otpauth://totp/Keystead:")
         code = self._code(made.otpauth_url, at=time.time())
 
-        session, token = services.sign_in(
-            email=made.user.email, password=PASSWORD, code=code, address=_address()
-        )
+        session, token = services.sign_in(email=made.user.email, password=PASSWORD, code=code, address=_address())
 
         assert session.user.principal.kind == "operator"
         assert session.user.public_id.startswith("opr_")
