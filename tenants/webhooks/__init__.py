@@ -1,0 +1,1 @@
+"""Telling an organization's own servers what happened: signed, retried, logged."""

@@ -1,0 +1,26 @@
+"""Verbs of webhooks: endpoints are managed, deliveries are made."""
+
+from tenants.webhooks.services.deliveries import EndpointNotEnabled, deliver, fan_out, replay
+from tenants.webhooks.services.endpoints import (
+    InvalidEndpoint,
+    TooManyEndpoints,
+    WithSecret,
+    create_endpoint,
+    delete_endpoint,
+    rotate_secret,
+    update_endpoint,
+)
+
+__all__ = [
+    "EndpointNotEnabled",
+    "InvalidEndpoint",
+    "TooManyEndpoints",
+    "WithSecret",
+    "create_endpoint",
+    "delete_endpoint",
+    "deliver",
+    "fan_out",
+    "replay",
+    "rotate_secret",
+    "update_endpoint",
+]
