@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from devkit.errors import CannotRun
+
 Identity = Literal["self", "userns", "nobody"]
 StopSteps = Sequence[tuple[signal.Signals, float]]
 
@@ -24,7 +26,7 @@ TERMINATE: StopSteps = ((signal.SIGTERM, 10.0),)
 LOG_LIMIT_BYTES = 5_000_000
 
 
-class ChildFailed(Exception):
+class ChildFailed(CannotRun):
     """A child process could not be started, ended early or did not end in time."""
 
 

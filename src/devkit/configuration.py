@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from devkit.embedded import free_port, is_free, write_private
+from devkit.errors import CannotRun
 from engine import service_tokens
 from engine.keys.adapters import file as file_kms
 
@@ -25,7 +26,7 @@ DATABASE = "keystead"
 LOOPBACK_NAMES = "localhost,.localhost,127.0.0.1,::1"
 
 
-class SettingsContradict(Exception):
+class SettingsContradict(CannotRun):
     """The caller's KEYSTEAD_* variables cannot be brought together; one line says why."""
 
 

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from devkit import children
 from devkit.children import Child, ChildFailed, Identity
+from devkit.errors import CannotRun
 from devkit.locks import Claim
 
 HOST = "127.0.0.1"
@@ -57,7 +58,7 @@ POSTGRES_STOP: children.StopSteps = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0
 VALKEY_STOP: children.StopSteps = ((signal.SIGTERM, 5.0),)
 
 
-class EmbeddedFailed(Exception):
+class EmbeddedFailed(CannotRun):
     """An embedded server could not be started; the message says what to do."""
 
 

@@ -8,10 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from devkit.errors import CannotRun
+
 DYING_SECONDS = 20.0
 
 
-class Claimed(Exception):
+class Claimed(CannotRun):
     """Another living process uses the folder."""
 
 

@@ -20,12 +20,13 @@ from typing import Protocol, Self
 
 from devkit import children
 from devkit.children import Child, ChildFailed
+from devkit.errors import CannotRun
 
 READY_SECONDS = 60.0
 LOOK_EVERY_SECONDS = 0.05
 
 
-class ProcessFailed(Exception):
+class ProcessFailed(CannotRun):
     """A process did not start, or is not there; the message ends with the last lines of its log."""
 
 

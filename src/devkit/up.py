@@ -1,0 +1,101 @@
+"""`keystead up`: everything running until Ctrl-C, with addresses and sign-ins."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from devkit import welcome
+from devkit.errors import CannotRun
+from devkit.stack import Stack
+from devkit.welcome import Welcome
+
+LOOK_EVERY_SECONDS = 0.5
+
+
+def run(*, state_dir: Path, environ: Mapping[str, str], console: Console) -> None:
+    """Bring the platform up, say where it is, and stay until interrupted. Raises CannotRun.
+
+    environ: KEYSTEAD_* in it point at real servers or replace settings.
+    """
+    with ended_by_signals():
+        tell = narrator(console)
+        with Stack(state_dir, usual_ports=True, environ=environ, tell=tell).up() as stack:
+            tell("looking for the organization acme")
+            visitor = welcome.prepare(stack)
+            show(stack, visitor, console)
+            try:
+                _stay(stack, console)
+            finally:
+                console.print("\nstopping ...")
+        console.print("everything has stopped")
+
+
+def narrator(console: Console) -> Callable[[str], None]:
+    """Says what is being done, and how long after the start."""
+    start = time.monotonic()
+
+    def tell(what: str) -> None:
+        console.print(f"[dim]{time.monotonic() - start:6.1f} s[/]  {escape(what)}")
+
+    return tell
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within it, SIGTERM and SIGHUP end the program as Ctrl-C does: everything is stopped in order."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def show(stack: Stack, visitor: Welcome, console: Console) -> None:
+    """Print addresses, sign-ins and something to try."""
+    places = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for what, where in (
+        ("organization", stack.url(visitor.slug)),
+        ("its API, to read and try", f"{stack.url(visitor.slug)}/docs"),
+        ("its devices connect to", f"{stack.gateway_url(visitor.slug)}/v1/gateway"),
+        ("operators", stack.platform_url),
+        ("payment provider (sandbox)", stack.sandbox_url),
+        ("owner signs in with", f"{visitor.email}  {visitor.password}"),
+        ("app (client credentials)", f"{visitor.client_id}  {visitor.client_secret}"),
+        ("logs", str(stack.state_dir / "logs")),
+    ):
+        places.add_row(f"[bold]{what}[/]", escape(where))
+    console.print("\n[bold green]Keystead is up.[/]\n")
+    console.print(places, soft_wrap=True)
+    token = welcome.app_token(stack, visitor)
+    console.print("\nTry it (the token lasts a few minutes):\n")
+    console.print(
+        f"  curl -s {stack.url(visitor.slug)}/v1/people -H 'Authorization: Bearer {token}'",
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print("\nCtrl-C stops everything.")
+
+
+def _stay(stack: Stack, console: Console) -> None:
+    while True:
+        time.sleep(LOOK_EVERY_SECONDS)
+        for name in stack.fallen():
+            console.print(f"[yellow]{name} has ended; starting it again[/] (log: {stack.log(name)})")
+            try:
+                stack.restart(name)
+            except CannotRun as error:
+                console.print(f"[red]{escape(str(error))}[/]")

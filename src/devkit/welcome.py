@@ -1,0 +1,127 @@
+"""Something to look at in a platform that was just brought up: an organization, its owner and an app.
+
+Made once per state folder, in the way anybody would: with the command line and over HTTP.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from devkit.configuration import kept_secret
+from devkit.embedded import write_private
+from devkit.errors import CannotRun
+from devkit.stack import Stack
+from devkit.supervisor import ProcessFailed
+
+SLUG = "acme"
+PLAN = "standard"
+OWNER = "owner@acme.example"
+
+
+class WelcomeFailed(CannotRun):
+    """The first organization could not be prepared."""
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """How to sign in to the first organization."""
+
+    slug: str
+    email: str
+    password: str
+    client_id: str
+    client_secret: str
+
+
+def prepare(stack: Stack) -> Welcome:
+    """The first organization, made when it is not there yet. Interrupted, it goes on at the next call.
+
+    Raises WelcomeFailed or ProcessFailed.
+    """
+    kept = stack.state_dir / "secrets" / "welcome.json"
+    if kept.exists():
+        return Welcome(**json.loads(kept.read_text()))
+    if not _exists(stack):
+        stack.cli("plan", "create", PLAN, "--title", "Standard")
+    # Creating goes on where an interrupted creation stopped, and refuses a slug that is complete.
+    if not _is_active(stack):
+        stack.cli("org", "create", SLUG, "--plan", PLAN, "--name", "Acme", "--admin-email", OWNER)
+    password = kept_secret(stack.state_dir, f"{SLUG}-owner.password")
+    try:
+        invitation = stack.cli("org", "invite", SLUG, "--email", OWNER).strip().rpartition("#")[2]
+    except ProcessFailed:
+        invitation = ""  # Accepted before the interruption; signing in will show it.
+    if invitation:
+        _post(stack, "/v1/invitations/accept", {"token": invitation, "password": password})
+    token = sign_in(stack, email=OWNER, password=password)
+    app = _post(stack, "/v1/apps", {"name": "Back office", "roles": ["admin"]}, token=token)
+    made = Welcome(SLUG, OWNER, password, app["client_id"], app["client_secret"])
+    write_private(kept, json.dumps(asdict(made)))
+    return made
+
+
+def sign_in(stack: Stack, *, email: str, password: str) -> str:
+    """A member's bearer token, from a sign-in at the first organization."""
+    token: str = _post(stack, "/v1/sessions", {"email": email, "password": password})["token"]
+    return token
+
+
+def app_token(stack: Stack, welcome: Welcome) -> str:
+    """The app's access token, from its client credentials."""
+    body = {
+        "grant_type": "client_credentials",
+        "client_id": welcome.client_id,
+        "client_secret": welcome.client_secret,
+    }
+    answer = _send(
+        stack, "POST", "/oauth/token", urlencode(body), {"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    token: str = answer["access_token"]
+    return token
+
+
+def _shown(stack: Stack) -> dict[str, Any] | None:
+    try:
+        shown: dict[str, Any] = json.loads(stack.cli("org", "show", SLUG))
+    except ProcessFailed:
+        return None
+    return shown
+
+
+def _exists(stack: Stack) -> bool:
+    return _shown(stack) is not None
+
+
+def _is_active(stack: Stack) -> bool:
+    shown = _shown(stack)
+    return shown is not None and shown["status"] == "active"
+
+
+def _post(stack: Stack, path: str, body: Mapping[str, Any], *, token: str = "") -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return _send(stack, "POST", path, json.dumps(body), headers)
+
+
+def _send(stack: Stack, method: str, path: str, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    host = urlsplit(stack.url(SLUG)).netloc
+    # Python's resolver does not know *.localhost, so the connection goes to loopback by number.
+    connection = http.client.HTTPConnection("127.0.0.1", stack.ports.api, timeout=30)
+    try:
+        connection.request(method, path, body, {**headers, "Host": host})
+        response = connection.getresponse()
+        answer = json.loads(response.read() or b"{}")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise WelcomeFailed(f"{method} {path} at {host}: {error} (log: {stack.log('api')})") from None
+    finally:
+        connection.close()
+    if response.status >= 400:
+        raise WelcomeFailed(f"{method} {path} at {host}: {response.status} {answer.get('detail') or answer}")
+    found: dict[str, Any] = answer
+    return found
