@@ -8,10 +8,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from engine.keys import contexts, envelope
-from engine.keys.material import KeyWiped
 from engine.keys.tree import OrganizationKeyRow, OrganizationKeys
-
-_ATTEMPTS = 3
 
 
 class UnknownKey(envelope.EnvelopeBroken):
@@ -35,48 +32,22 @@ class Sealer:
     def seal(self, *, purpose_name: str, record_id: str, plaintext: bytes) -> bytes:
         """Seal for one use (`oauth.signing_key`) of one record; only the same pair opens it."""
         row = self._row(None)
-
-        def sealed(material: bytearray) -> bytes:
-            return envelope.seal(
-                material,
-                plaintext,
-                key=row.name,
-                context=self._context(row, purpose_name, record_id),
-            )
-
-        return self._with_key(row, sealed)
+        context = self._context(row, purpose_name, record_id)
+        with self._keys.lend(row) as material:
+            return envelope.seal(material, plaintext, key=row.name, context=context)
 
     def open(self, *, purpose_name: str, record_id: str, sealed: bytes) -> bytes:
         """The secret; EnvelopeBroken when it was sealed for something else or was changed."""
         row = self._row(envelope.name_of(sealed).id)
-
-        def opened(material: bytearray) -> bytes:
-            return bytes(
-                envelope.open_sealed(
-                    material,
-                    sealed,
-                    key=row.name,
-                    context=self._context(row, purpose_name, record_id),
-                )
-            )
-
-        return self._with_key(row, opened)
+        context = self._context(row, purpose_name, record_id)
+        with self._keys.lend(row) as material:
+            return bytes(envelope.open_sealed(material, sealed, key=row.name, context=context))
 
     def _row(self, key_id: UUID | None) -> OrganizationKeyRow:
         row = self._row_of(key_id)
         if row is None or row.organization_id != self._organization_id or row.purpose != "secrets":
             raise UnknownKey("this organization has no such key for secrets")
         return row
-
-    def _with_key(self, row: OrganizationKeyRow, act: Callable[[bytearray], bytes]) -> bytes:
-        for _ in range(_ATTEMPTS):
-            try:
-                with self._keys.get(row).use() as material:
-                    return act(material)
-            except KeyWiped:
-                # Another thread renewed the key between our get and our use.
-                continue
-        raise KeyWiped
 
     def _context(self, row: OrganizationKeyRow, purpose_name: str, record_id: str) -> contexts.Context:
         return contexts.secret(

@@ -3,17 +3,19 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
 from engine.keys import contexts, envelope
 from engine.keys.contexts import Purpose
 from engine.keys.kms import Kms, WrappedKey
-from engine.keys.material import SecretKey, overwrite
+from engine.keys.material import KeyWiped, SecretKey, overwrite
 
 MAX_CACHE_SECONDS: Final = 300.0
+_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,20 @@ class OrganizationKeys:
         self._drop(slot, replacement=(asked_at, row, key))
         return key
 
+    @contextmanager
+    def lend(self, row: OrganizationKeyRow) -> Iterator[bytearray]:
+        """The key's bytes for the length of a block; see `SecretKey.use`."""
+        with ExitStack() as stack:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    material = stack.enter_context(self.get(row).use())
+                    break
+                except KeyWiped:
+                    # Another thread renewed the key between our get and our use.
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+            yield material
+
     def forget(self, organization_id: UUID | None = None) -> None:
         """Overwrite one organization's keys, or all."""
         with self._lock:
@@ -168,8 +184,8 @@ class OrganizationKeys:
 
 
 def new_person_key(
-    organization_key: SecretKey,
-    organization_key_row: OrganizationKeyRow,
+    keys: OrganizationKeys,
+    organization_key: OrganizationKeyRow,
     *,
     key_id: UUID,
     person_id: UUID,
@@ -177,64 +193,40 @@ def new_person_key(
 ) -> PersonKeyRow:
     """A new person key, wrapped by the organization key of its purpose."""
     material = bytearray(random(envelope.KEY_BYTES))
+    bare = PersonKeyRow(
+        id=key_id,
+        organization_id=organization_key.organization_id,
+        person_id=person_id,
+        purpose=organization_key.purpose,
+        wrapped=b"",
+    )
     try:
-        return _wrapped_by(
-            organization_key,
-            organization_key_row,
-            material=material,
-            key_id=key_id,
-            person_id=person_id,
-        )
+        return _wrapped(keys, organization_key, bare, material)
     finally:
         overwrite(material)
 
 
-def open_person_key(
-    organization_key: SecretKey, organization_key_row: OrganizationKeyRow, row: PersonKeyRow
-) -> SecretKey:
+def open_person_key(keys: OrganizationKeys, organization_key: OrganizationKeyRow, row: PersonKeyRow) -> SecretKey:
     """The person key in clear; EnvelopeBroken when it is not this organization's and person's."""
-    with organization_key.use() as material:
-        return SecretKey(
-            envelope.open_sealed(material, row.wrapped, key=organization_key_row.name, context=row.context)
-        )
+    with keys.lend(organization_key) as material:
+        return SecretKey(envelope.open_sealed(material, row.wrapped, key=organization_key.name, context=row.context))
 
 
 def rewrap_person_key(
-    row: PersonKeyRow,
-    *,
-    old: tuple[SecretKey, OrganizationKeyRow],
-    new: tuple[SecretKey, OrganizationKeyRow],
+    keys: OrganizationKeys, row: PersonKeyRow, *, old: OrganizationKeyRow, new: OrganizationKeyRow
 ) -> PersonKeyRow:
     """The same person key under another version of the organization key."""
-    person_key = open_person_key(*old, row)
+    person_key = open_person_key(keys, old, row)
     try:
         with person_key.use() as material:
-            return _wrapped_by(*new, material=material, key_id=row.id, person_id=row.person_id)
+            return _wrapped(keys, new, row, material)
     finally:
         person_key.wipe()
 
 
-def _wrapped_by(
-    organization_key: SecretKey,
-    organization_key_row: OrganizationKeyRow,
-    *,
-    material: bytearray,
-    key_id: UUID,
-    person_id: UUID,
+def _wrapped(
+    keys: OrganizationKeys, organization_key: OrganizationKeyRow, row: PersonKeyRow, material: bytearray
 ) -> PersonKeyRow:
-    bare = PersonKeyRow(
-        id=key_id,
-        organization_id=organization_key_row.organization_id,
-        person_id=person_id,
-        purpose=organization_key_row.purpose,
-        wrapped=b"",
-    )
-    with organization_key.use() as wrapping:
-        wrapped = envelope.seal(wrapping, material, key=organization_key_row.name, context=bare.context)
-    return PersonKeyRow(
-        id=bare.id,
-        organization_id=bare.organization_id,
-        person_id=bare.person_id,
-        purpose=bare.purpose,
-        wrapped=wrapped,
-    )
+    with keys.lend(organization_key) as wrapping:
+        wrapped = envelope.seal(wrapping, material, key=organization_key.name, context=row.context)
+    return replace(row, wrapped=wrapped)

@@ -28,16 +28,13 @@ class LocalKeyHolder:
 
     def new_person_key(self, *, organization_key: OrganizationKeyRow, key_id: UUID, person_id: UUID) -> PersonKeyRow:
         """A new person key."""
-        return tree.new_person_key(
-            self._keys.get(organization_key), organization_key, key_id=key_id, person_id=person_id
-        )
+        return tree.new_person_key(self._keys, organization_key, key_id=key_id, person_id=person_id)
 
     def rewrap(
         self, rows: Sequence[PersonKeyRow], *, old: OrganizationKeyRow, new: OrganizationKeyRow
     ) -> list[PersonKeyRow]:
         """The same person keys under another version."""
-        old_pair, new_pair = (self._keys.get(old), old), (self._keys.get(new), new)
-        return [tree.rewrap_person_key(row, old=old_pair, new=new_pair) for row in rows]
+        return [tree.rewrap_person_key(self._keys, row, old=old, new=new) for row in rows]
 
     def evict(self, *, person_id: UUID) -> None:
         """Nothing of a person is kept in clear here."""

@@ -6,11 +6,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from engine.keys import contexts
 from engine.keys.adapters.file import FileKms, create_key, set_state
 from engine.keys.envelope import EnvelopeBroken
 from engine.keys.kms import KmsKeyUnusable, KmsRefused
-from engine.keys.material import KeyWiped
+from engine.keys.material import KeyWiped, SecretKey
 from engine.keys.tree import (
     OrganizationKeyRow,
     OrganizationKeys,
@@ -113,12 +112,31 @@ def test_expired_keys_are_overwritten_without_being_asked_for(kms: FileKms) -> N
         pass
 
 
+def test_a_key_that_is_renewed_while_it_is_lent_is_fetched_again(kms: FileKms) -> None:
+    row = organization_key(kms)
+    keys = OrganizationKeys(kms)
+    get = keys.get
+    wiped: list[SecretKey] = []
+
+    def renewed_meanwhile(row: OrganizationKeyRow) -> SecretKey:
+        key = get(row)
+        if not wiped:
+            wiped.append(key)
+            keys.forget()
+        return key
+
+    keys.get = renewed_meanwhile  # type: ignore[method-assign]
+    with keys.lend(row) as material:
+        assert material != bytes(32)
+    with pytest.raises(KeyWiped), wiped[0].use():
+        pass
+
+
 def test_a_person_key_opens_only_for_its_person_and_organization(kms: FileKms) -> None:
     keys = OrganizationKeys(kms)
     row_a, row_b = organization_key(kms, A), organization_key(kms, B)
-    key_a, key_b = keys.get(row_a), keys.get(row_b)
-    person = new_person_key(key_a, row_a, key_id=uuid4(), person_id=UUID(int=1))
-    with open_person_key(key_a, row_a, person).use() as material:
+    person = new_person_key(keys, row_a, key_id=uuid4(), person_id=UUID(int=1))
+    with open_person_key(keys, row_a, person).use() as material:
         assert len(material) == 32
     for changed in (
         replace(person, person_id=UUID(int=2)),
@@ -127,24 +145,23 @@ def test_a_person_key_opens_only_for_its_person_and_organization(kms: FileKms) -
         replace(person, id=uuid4()),
     ):
         with pytest.raises(EnvelopeBroken):
-            open_person_key(key_a, row_a, changed)
+            open_person_key(keys, row_a, changed)
     with pytest.raises(EnvelopeBroken):
-        open_person_key(key_b, row_b, person)
-    # A row copied from A into B's schema, read there as B's, under a key name that was forged too.
+        open_person_key(keys, row_b, person)
     with pytest.raises(EnvelopeBroken):
-        open_person_key(key_b, replace(row_b, id=row_a.id), replace(person, organization_id=B))
+        open_person_key(keys, row_b, replace(person, organization_id=B))
 
 
 def test_rewrapping_changes_the_wrapping_and_not_the_key(kms: FileKms) -> None:
     keys = OrganizationKeys(kms)
-    old_row, new_row = organization_key(kms), organization_key(kms, version=2)
-    old, new = (keys.get(old_row), old_row), (keys.get(new_row), new_row)
-    person = new_person_key(*old, key_id=uuid4(), person_id=UUID(int=1))
-    again = rewrap_person_key(person, old=old, new=new)
-    with open_person_key(*old, person).use() as before, open_person_key(*new, again).use() as after:
+    old, new = organization_key(kms), organization_key(kms, version=2)
+    person = new_person_key(keys, old, key_id=uuid4(), person_id=UUID(int=1))
+    again = rewrap_person_key(keys, person, old=old, new=new)
+    with (
+        open_person_key(keys, old, person).use() as before,
+        open_person_key(keys, new, again).use() as after,
+    ):
         assert before == after
     with pytest.raises(EnvelopeBroken):
-        open_person_key(*old, again)
-    assert again.context == contexts.person_key(
-        organization_id=A, purpose="biometric", person_id=UUID(int=1), key_id=person.id
-    )
+        open_person_key(keys, old, again)
+    assert again == replace(person, wrapped=again.wrapped)
