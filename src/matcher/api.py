@@ -100,10 +100,8 @@ def _add_templates(
         dimensions = len(as_vector(body.vector))
         with database.of(organization) as connection:
             rows = db.organization_keys(connection, organization)
-            active = db.active_version(connection)
             _check_other_templates(connection, body, dimensions)
-        if active is None:
-            raise Problem(409, "organization_key_missing", "The organization has no active biometric key.")
+        active = rows.active.version
         with explained(), Opener(keys, rows) as opener:
             if body.person_key is None:
                 version = active

@@ -45,7 +45,7 @@ def _text_only(value: Any) -> Any:
 
 
 Id = Annotated[UUID, BeforeValidator(_text_only)]
-Name = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}\Z", strict=True)]
+Name = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$", strict=True)]
 Version = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 Vector = Annotated[bytes, BeforeValidator(_decode), AfterValidator(_check_vector)]
 Wrapped = Annotated[bytes, BeforeValidator(_decode), Field(min_length=1, max_length=_WRAPPED_MAX)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -17,6 +18,8 @@ from engine.keys.tree import OrganizationKeyRow, PersonKeyRow
 from engine.service_tokens import OrganizationClaims
 from engine.tenancy.wall import Scope, WalledCursor, WallError, raise_wall, wall_of
 from matcher.problems import Problem
+
+logger = logging.getLogger("matcher")
 
 Connection = psycopg.Connection[Any]
 
@@ -40,7 +43,6 @@ _NOT_OF_THIS_DATABASE: Final = (
     errors.InvalidParameterValue,
     errors.UndefinedObject,
     errors.UndefinedTable,
-    WallError,
 )
 
 
@@ -55,6 +57,21 @@ class Reference:
     sealed: bytes
     organization_key_version: int
     person_key: PersonKeyRow
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRows:
+    """An organization's biometric keys by version, and which of them wraps new person keys."""
+
+    by_version: Mapping[int, OrganizationKeyRow]
+    active_version: int | None
+
+    @property
+    def active(self) -> OrganizationKeyRow:
+        """The key without which nothing of the organization is opened. A Problem when there is none."""
+        if self.active_version is None:
+            raise Problem(409, "organization_key_missing", "The organization has no active biometric key.")
+        return self.by_version[self.active_version]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,9 @@ class Database:
         """A connection on which every statement runs as the organization's role in its schema."""
         try:
             scope = Scope(organization.role_name, (organization.schema_name,))
+        except WallError as error:
+            raise _unreachable(error) from error
+        try:
             with self._pool.connection() as connection:
                 wall = wall_of(connection)
                 wall.scope = lambda: scope
@@ -118,7 +138,7 @@ class Database:
                 finally:
                     wall.scope = _nobody
         except _NOT_OF_THIS_DATABASE as error:
-            raise Problem(403, "organization_unreachable", "The token's schema or role cannot be used here.") from error
+            raise _unreachable(error) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise Problem(503, "database_unreachable", "The database did not answer.") from error
 
@@ -126,20 +146,21 @@ class Database:
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
     """One view of the data for several statements."""
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        with connection.transaction():
-            yield
+        yield
     finally:
-        connection.isolation_level = None
+        # A connection that was lost meanwhile is thrown away by the pool.
+        if not connection.closed:
+            connection.execute("ROLLBACK")
 
 
-def organization_keys(connection: Connection, organization: OrganizationClaims) -> dict[int, OrganizationKeyRow]:
-    """The organization's biometric keys, by version."""
+def organization_keys(connection: Connection, organization: OrganizationClaims) -> KeyRows:
+    """The organization's biometric keys."""
     rows = connection.execute(
-        "SELECT id, version, wrapped, kms_key_id FROM keyring_organizationkey WHERE purpose = 'biometric'"
+        "SELECT id, version, wrapped, kms_key_id, state FROM keyring_organizationkey WHERE purpose = 'biometric'"
     ).fetchall()
-    return {
+    by_version = {
         version: OrganizationKeyRow(
             id=key_id,
             organization_id=organization.id,
@@ -148,16 +169,9 @@ def organization_keys(connection: Connection, organization: OrganizationClaims) 
             wrapped=bytes(wrapped),
             kms_key_id=kms_key_id,
         )
-        for key_id, version, wrapped, kms_key_id in rows
+        for key_id, version, wrapped, kms_key_id, _ in rows
     }
-
-
-def active_version(connection: Connection) -> int | None:
-    """The version of the organization's biometric key that wraps new person keys."""
-    row = connection.execute(
-        "SELECT version FROM keyring_organizationkey WHERE purpose = 'biometric' AND state = 'active'"
-    ).fetchone()
-    return row[0] if row else None
+    return KeyRows(by_version, next((row[1] for row in rows if row[4] == "active"), None))
 
 
 def gallery(
@@ -253,6 +267,11 @@ def _reference(organization: OrganizationClaims, row: tuple[Any, ...]) -> Refere
             wrapped=bytes(wrapped),
         ),
     )
+
+
+def _unreachable(error: Exception) -> Problem:
+    logger.warning("an organization cannot be reached: %s", error)
+    return Problem(403, "organization_unreachable", "The token's schema or role cannot be used here.")
 
 
 def _nobody() -> NoReturn:

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -23,7 +23,7 @@ from engine.keys.tree import OrganizationKeyRow, OrganizationKeys
 from engine.service_tokens import OrganizationClaims
 from matcher import database as db
 from matcher import metrics
-from matcher.database import Connection, Database, Reference
+from matcher.database import Connection, Database, KeyRows, Reference
 from matcher.galleries import Floats, Gallery, GalleryGone, MemoryGallery, cosine
 from matcher.opening import Opener, problem_of
 from matcher.problems import Problem
@@ -67,7 +67,7 @@ class _Shelf:
     used_at: dict[Shape, float] = field(default_factory=dict)
     sequence: int = 0
     read_at: float = 0.0
-    keys: Mapping[int, OrganizationKeyRow] = field(default_factory=dict)
+    key: OrganizationKeyRow | None = None
 
 
 class Library:
@@ -153,7 +153,7 @@ class Library:
                     self._follow(shelf, connection, rows)
             except Problem as problem:
                 # The database may be away; the KMS is asked all the same.
-                self._check_held_keys(shelf)
+                self._check_held_key(shelf)
                 logger.warning("could not follow an organization's feed: %s", problem.code)
         self._measure()
 
@@ -188,9 +188,7 @@ class Library:
             self._follow(shelf, connection, rows)
             return shelf.galleries.get(shape) or self._load(shelf, connection, rows, shape)
 
-    def _scored(
-        self, rows: Mapping[int, OrganizationKeyRow], found: Iterable[Reference], *, shape: Shape, probe: Floats
-    ) -> list[Candidate]:
+    def _scored(self, rows: KeyRows, found: Iterable[Reference], *, shape: Shape, probe: Floats) -> list[Candidate]:
         """Candidates best first, one per person, scored from the unrounded vectors."""
         best: dict[UUID, Candidate] = {}
         with Opener(self._keys, rows) as opener:
@@ -210,9 +208,7 @@ class Library:
                     )
         return sorted(best.values(), key=lambda candidate: (-candidate.score, candidate.person_id))
 
-    def _load(
-        self, shelf: _Shelf, connection: Connection, rows: Mapping[int, OrganizationKeyRow], shape: Shape
-    ) -> Gallery:
+    def _load(self, shelf: _Shelf, connection: Connection, rows: KeyRows, shape: Shape) -> Gallery:
         modality, model = shape
         with self._loading, metrics.LOAD_SECONDS.time(), db.snapshot(connection):
             sequence = db.feed_position(connection)
@@ -231,7 +227,7 @@ class Library:
         self._make_room(keep=(shelf, shape))
         return gallery
 
-    def _follow(self, shelf: _Shelf, connection: Connection, rows: Mapping[int, OrganizationKeyRow]) -> None:
+    def _follow(self, shelf: _Shelf, connection: Connection, rows: KeyRows) -> None:
         """Read on in the feed when the last reading is too old; the shelf's lock is held."""
         if not shelf.galleries or not self._is_stale(shelf):
             return
@@ -275,27 +271,23 @@ class Library:
             gallery = shelf.galleries[shape] = MemoryGallery(len(vectors[0]))
         return gallery
 
-    def _checked_keys(
-        self, connection: Connection, organization: OrganizationClaims
-    ) -> Mapping[int, OrganizationKeyRow]:
-        """The organization's key rows, of which the newest opens now; else everything is dropped."""
+    def _checked_keys(self, connection: Connection, organization: OrganizationClaims) -> KeyRows:
+        """The organization's key rows, of which the active one opens now; else everything is dropped."""
         rows = db.organization_keys(connection, organization)
-        if not rows:
-            raise Problem(409, "organization_key_missing", "The organization has no biometric key.")
+        active = rows.active
         try:
-            self._keys.get(rows[max(rows)])
+            self._keys.get(active)
         except KmsError as error:
             self.drop(organization.id, reason="key")
             raise problem_of(error) from error
-        shelf = self._shelf(organization)
-        shelf.keys = rows
+        self._shelf(organization).key = active
         return rows
 
-    def _check_held_keys(self, shelf: _Shelf) -> None:
-        if not shelf.keys:
+    def _check_held_key(self, shelf: _Shelf) -> None:
+        if shelf.key is None:
             return
         try:
-            self._keys.get(shelf.keys[max(shelf.keys)])
+            self._keys.get(shelf.key)
         except KmsError:
             self.drop(shelf.organization.id, reason="key")
 

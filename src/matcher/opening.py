@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ from engine.keys.envelope import EnvelopeBroken
 from engine.keys.kms import KmsError, KmsKeyNotFound, KmsKeyUnusable, KmsRefused
 from engine.keys.material import overwrite
 from engine.keys.tree import OrganizationKeyRow, OrganizationKeys, PersonKeyRow
-from matcher.database import Reference
+from matcher.database import KeyRows, Reference
 from matcher.galleries import Floats
 from matcher.problems import Problem
 
@@ -23,7 +23,7 @@ from matcher.problems import Problem
 class Opener:
     """One organization's keys, held for the length of a block. Used by one thread."""
 
-    def __init__(self, keys: OrganizationKeys, rows: Mapping[int, OrganizationKeyRow]) -> None:
+    def __init__(self, keys: OrganizationKeys, rows: KeyRows) -> None:
         self._keys = keys
         self._rows = rows
         self._stack = ExitStack()
@@ -99,7 +99,7 @@ class Opener:
 
     def _row(self, version: int) -> OrganizationKeyRow:
         try:
-            return self._rows[version]
+            return self._rows.by_version[version]
         except KeyError:
             raise Problem(
                 409, "organization_key_missing", f"The organization has no biometric key of version {version}."
