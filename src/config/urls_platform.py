@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from engine.api import documentation, openapi
+from engine.api import documentation, health, openapi
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.health),
     path("v1/", include("shared.accounts.api.urls")),
     path("v1/", include("provisioning.api.urls")),
     *documentation.urlpatterns_for(openapi.PLATFORM),

@@ -3,6 +3,7 @@
 Rendered by Helm's own library, offline; validated against Kubernetes' schemas.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import helm_python as helm
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic_settings import BaseSettings
+
+from config.environment import Environment
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "keystead"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 COMPONENTS = ("api", "gateway", "worker", "provisioner", "relay", "matcher", "migrate")
-KUBERNETES_VERSIONS = ("1.28", "1.31", "1.34")
+KUBERNETES_VERSIONS = ("1.28", "1.34")
 Resource = dict[str, Any]
 
 
@@ -198,6 +202,36 @@ def test_no_secret_is_written_into_a_manifest(resources: list[Resource]) -> None
         for name, variable in variables(pod).items():
             if name.endswith(("DATABASE_URL", "REDIS_URL", "SECRET_KEY")):
                 assert set(variable) == {"name", "valueFrom"}, name
+
+
+def environment(pod: Mapping[str, Any]) -> dict[str, str]:
+    """What the process would see, with something of the right shape in place of each secret."""
+    shapes = {
+        "KEYSTEAD_DATABASE_URL": "postgresql://ks_app:x@db/keystead",
+        "KEYSTEAD_OWNER_DATABASE_URL": "postgresql://ks_owner:x@db/keystead",
+        "KEYSTEAD_REDIS_URL": "redis://valkey:6379/0",
+        "KEYSTEAD_SECRET_KEY": "thirty-two characters and some more",
+    }
+    (container,) = pod["containers"]
+    return {variable["name"]: variable.get("value", shapes.get(variable["name"])) for variable in container["env"]}
+
+
+def test_every_process_would_start_with_its_environment(
+    resources: list[Resource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("KEYSTEAD_")]:
+        monkeypatch.delenv(name)
+    for component, pod in pods(resources).items():
+        if component == "matcher":
+            continue
+        model: type[BaseSettings] = Environment
+        told = environment(pod)
+        unknown = {name for name in told if name.removeprefix("KEYSTEAD_").lower() not in model.model_fields}
+        assert unknown == set(), component
+        with monkeypatch.context() as process:
+            for name, value in told.items():
+                process.setenv(name, value)
+            assert isinstance(model(), model), component
 
 
 def test_servers_are_probed_and_survive_a_drain(full: list[Resource]) -> None:
