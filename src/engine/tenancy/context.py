@@ -8,20 +8,22 @@ managers themselves. Nothing ever falls back to the public schema.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.db import close_old_connections, connections
+from psycopg import pq
 
 from engine.tenancy.wall import ContextSwitchError, Scope, scope_of, wall_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Entered = TypeVar("Entered")
 
 PLATFORM_ROLE = "ks_platform"
 ROUTER_ROLE = "ks_router"
@@ -91,57 +93,56 @@ def key_prefix() -> str:
     return f"org:{frame.organization.id}:" if frame.organization else "platform:"
 
 
-@contextmanager
-def organization(context: OrganizationContext) -> Iterator[OrganizationContext]:
+class _Entered(Generic[Entered]):
+    """A context that is entered for the length of a `with`, whatever happens inside."""
+
+    __slots__ = ("_frame", "_token", "_value")
+
+    def __init__(self, frame: _Frame, value: Entered) -> None:
+        self._frame = frame
+        self._value = value
+
+    def __enter__(self) -> Entered:
+        _refuse_open_transaction(self._frame.scope)
+        self._token = _frame.set(self._frame)
+        return self._value
+
+    def __exit__(self, *_: object) -> None:
+        _frame.reset(self._token)
+
+
+def organization(context: OrganizationContext) -> AbstractContextManager[OrganizationContext]:
     """Work on one organization's data, as its role, with its schema alone on the path."""
-    with _entered(_Frame(scope_of(context.role_name, context.schema_name), context)):
-        yield context
+    return _Entered(_Frame(scope_of(context.role_name, context.schema_name), context), context)
 
 
-@contextmanager
-def public_schema() -> Iterator[None]:
+def public_schema() -> AbstractContextManager[None]:
     """Work on the platform's own tables."""
-    with _entered(_Frame(scope_of(PLATFORM_ROLE, "public"), None)):
-        yield
+    return _Entered(_Frame(scope_of(PLATFORM_ROLE, "public"), None), None)
 
 
-@contextmanager
-def routing_schema() -> Iterator[None]:
+def routing_schema() -> AbstractContextManager[None]:
     """Find out which organization a host or a role belongs to, and nothing else."""
-    with _entered(_Frame(scope_of(ROUTER_ROLE, "public"), None)):
-        yield
+    return _Entered(_Frame(scope_of(ROUTER_ROLE, "public"), None), None)
 
 
-@contextmanager
-def relay_schema() -> Iterator[None]:
+def relay_schema() -> AbstractContextManager[None]:
     """Read and acknowledge the outbox, and nothing else."""
-    with _entered(_Frame(scope_of(RELAY_ROLE, "public"), None)):
-        yield
+    return _Entered(_Frame(scope_of(RELAY_ROLE, "public"), None), None)
 
 
-@contextmanager
-def owner_schema(schema_name: str) -> Iterator[None]:
+def owner_schema(schema_name: str) -> AbstractContextManager[None]:
     """Define tables as the owner of every schema. Works in provisioning and migration only,
     because no other process holds the owner's login."""
-    with _entered(_Frame(scope_of(None, schema_name), None)):
-        yield
-
-
-@contextmanager
-def _entered(frame: _Frame) -> Iterator[None]:
-    _refuse_open_transaction(frame.scope)
-    token = _frame.set(frame)
-    try:
-        yield
-    finally:
-        _frame.reset(token)
+    return _Entered(_Frame(scope_of(None, schema_name), None), None)
 
 
 def _refuse_open_transaction(scope: Scope) -> None:
     """Entering another context inside a transaction is a bug: say so before the first query does."""
     for connection in connections.all(initialized_only=True):
         raw = connection.connection
-        if raw is None or raw.closed:
+        # UNKNOWN: the connection is lost, and its transaction with it.
+        if raw is None or raw.pgconn.transaction_status in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN):
             continue
         wall = wall_of(raw)
         bound = wall.bound(raw.pgconn.transaction_status)

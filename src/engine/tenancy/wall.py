@@ -84,12 +84,13 @@ class Wall:
     `scope` answers at each statement which scope the caller is in, and raises when there is none.
     """
 
-    __slots__ = ("_bound", "_sent", "scope", "scopes_seen", "switch_allowed")
+    __slots__ = ("_bound", "_latest", "_sent", "scope", "scopes_seen", "switch_allowed")
 
     def __init__(self, scope: Callable[[], Scope]) -> None:
         self.scope = scope
         self._sent: Scope | None = None
         self._bound: Scope | None = None
+        self._latest: Scope | None = None
         self.scopes_seen: set[Scope] = set()
         # Only the test suite's outer transaction may change context; the settings are sent again.
         self.switch_allowed: Callable[[], bool] = lambda: False
@@ -102,18 +103,22 @@ class Wall:
         """The settings to send before the next statement, None when they still hold."""
         scope = self.scope()
         self.observe(status)
-        if self._bound is not None and self._bound != scope and not self.switch_allowed():
+        bound = self._bound
+        if bound is not None and bound is not scope and bound != scope and not self.switch_allowed():
             raise ContextSwitchError(
-                f"this transaction belongs to {self._bound.schemas or ('nobody',)}; commit it "
+                f"this transaction belongs to {bound.schemas or ('nobody',)}; commit it "
                 f"before entering {scope.schemas or ('nobody',)}"
             )
-        return None if self._sent == scope else scope.settings
+        return None if self._sent is scope else scope.settings
 
     def sent(self, status: int) -> None:
         """Note that the settings of the present scope took effect; `status` is the one after it."""
-        self._sent = self._bound = scope = self.scope()
-        self.scopes_seen.add(scope)
-        self.observe(status)
+        scope = self.scope()
+        if scope is not self._latest:
+            self._latest = scope
+            self.scopes_seen.add(scope)
+        if status != pq.TransactionStatus.IDLE:
+            self._sent = self._bound = scope
 
     def observe(self, status: int) -> None:
         """Forget a transaction that is over: its settings ended with it."""
