@@ -273,7 +273,8 @@ def _recipe(
     loopback = ("--host", "127.0.0.1")
     quiet = ("--no-access-log", "--timeout-graceful-shutdown", "3")
     boot = LogSays("ready for action")
-    threads = ("--processes", "1", "--threads", "8")
+    # More than three queues times the organization's cap: one organization cannot hold them all.
+    threads = ("--processes", "1", "--threads", "16")
     match name:
         case "sandbox":
             place = ("--port", str(ports.sandbox), "--state", str(state_dir / "sandbox"))
