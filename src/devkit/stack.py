@@ -297,8 +297,8 @@ def _recipe(
             api = (*serve, "--blocking-threads", "8", "config.wsgi:application")
             return api, HttpAnswers(ports.api, "/healthz", host=platform), 2, 5.0
         case "gateway":
-            app = ("uvicorn", "config.asgi:application", *loopback, "--port", str(ports.gateway), *quiet)
-            return app, TcpAccepts(ports.gateway), 2, 5.0
+            gateway = ("config.gateway", *loopback, "--port", str(ports.gateway))
+            return gateway, HttpAnswers(ports.gateway, "/readyz"), 2, 5.0
     raise ProcessFailed(f"there is no process {name!r}; there are: {', '.join(PROCESSES)}")
 
 
