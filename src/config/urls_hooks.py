@@ -1,8 +1,8 @@
 """What providers call: each view enters the organization of the account in its path."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [path("", include("tenants.payments.api.hooks"))]
 
 handler400 = "engine.api.problems.bad_request"
 handler403 = "engine.api.problems.permission_denied"

@@ -152,6 +152,8 @@ class Sandbox:
                     f" used with. Try using a key other than '{key}' if you meant to execute a"
                     f" different request.",
                 )
+            # A network that swallows answers swallows these too.
+            await _swallow(next(behaviours.of_kind(faults, Kind.DROP_AFTER, Kind.SLOW_AFTER), None))
             replayed = {"Idempotent-Replayed": "true", "Original-Request": known.request_id}
             return _json(known.status, known.body, request_id, replayed)
         self._running.add((account.id, key))
@@ -210,10 +212,7 @@ class Sandbox:
                 await asyncio.sleep(after.delay_ms / 1000)
             call.faulty = True
             status, body = self._commit(call, run, arguments, after, fingerprint)
-        if after is not None and after.kind is Kind.DROP_AFTER:
-            raise Dropped
-        if after is not None and after.kind is Kind.SLOW_AFTER:
-            await asyncio.sleep(after.delay_ms / 1000)
+        await _swallow(after)
         return _json(status, body, call.request_id)
 
     def _commit(
@@ -287,6 +286,14 @@ def _secret_key(header: str) -> str:
     if not value.startswith(("sk_test_", "rk_test_")):
         raise StripeError(401, "invalid_request_error", f"Invalid API Key provided: {value[:8]}****")
     return value
+
+
+async def _swallow(fault: Fault | None) -> None:
+    """Keep an answer from its caller, for a while or for good."""
+    if fault is not None and fault.kind is Kind.DROP_AFTER:
+        raise Dropped
+    if fault is not None and fault.kind is Kind.SLOW_AFTER:
+        await asyncio.sleep(fault.delay_ms / 1000)
 
 
 async def _read(request: Request) -> bytes | None:

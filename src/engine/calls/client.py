@@ -38,7 +38,7 @@ class Policy:
     connect_s: float = 3.0
     read_s: float = 10.0
     tries: int = 3
-    total_s: float = 15.0
+    total_s: float = 12.0
     wait_initial_s: float = 0.1
     wait_max_s: float = 2.0
     slots: int = 32
