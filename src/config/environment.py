@@ -79,9 +79,10 @@ class Environment(BaseSettings):
         description="How long a dispatched message may stay unacknowledged before it is sent again.",
     )
     organization_concurrency: int = Field(
-        default=8,
+        default=4,
         ge=1,
-        description="Background messages of one organization that may run at the same time.",
+        description="Background messages of one organization and queue that may run at the same time. "
+        "A worker needs more threads than this times its queues.",
     )
     log_format: Literal["json", "console"] = Field(default="json", description="How log records are written.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level written.")

@@ -254,7 +254,9 @@ class Stack:
             raise ProcessFailed(str(error)) from None
 
     def _program(self, name: str) -> Program:
-        command, ready, stage, stop_seconds = _recipe(name, self.ports, self.state_dir)
+        command, ready, stage, stop_seconds = _recipe(
+            name, self.ports, self.state_dir, platform=urlsplit(self.platform_url).netloc
+        )
         return Program(
             name,
             [sys.executable, "-m", *command],
@@ -267,13 +269,14 @@ class Stack:
 
 
 def _recipe(
-    name: str, ports: Ports, state_dir: Path
+    name: str, ports: Ports, state_dir: Path, *, platform: str
 ) -> tuple[tuple[str, ...], HttpAnswers | TcpAccepts | LogSays, int, float]:
     """Module and arguments, readiness, stage, and the seconds that an orderly stop may take."""
     loopback = ("--host", "127.0.0.1")
     quiet = ("--no-access-log", "--timeout-graceful-shutdown", "3")
     boot = LogSays("ready for action")
-    threads = ("--processes", "1", "--threads", "8")
+    # More than three queues times the organization's cap: one organization cannot hold them all.
+    threads = ("--processes", "1", "--threads", "16")
     match name:
         case "sandbox":
             place = ("--port", str(ports.sandbox), "--state", str(state_dir / "sandbox"))
@@ -292,10 +295,10 @@ def _recipe(
         case "api":
             serve = ("granian", "--interface", "wsgi", *loopback, "--port", str(ports.api), "--no-ws")
             api = (*serve, "--blocking-threads", "8", "config.wsgi:application")
-            return api, HttpAnswers(ports.api, "/", host="platform.localhost"), 2, 5.0
+            return api, HttpAnswers(ports.api, "/healthz", host=platform), 2, 5.0
         case "gateway":
-            app = ("uvicorn", "config.asgi:application", *loopback, "--port", str(ports.gateway), *quiet)
-            return app, TcpAccepts(ports.gateway), 2, 5.0
+            gateway = ("config.gateway", *loopback, "--port", str(ports.gateway))
+            return gateway, HttpAnswers(ports.gateway, "/readyz"), 2, 5.0
     raise ProcessFailed(f"there is no process {name!r}; there are: {', '.join(PROCESSES)}")
 
 

@@ -26,7 +26,7 @@ def run(*, state_dir: Path, environ: Mapping[str, str], console: Console) -> Non
 
     environ: KEYSTEAD_* in it point at real servers or replace settings.
     """
-    with ended_by_signals():
+    with contextlib.suppress(KeyboardInterrupt), ended_by_signals():
         tell = narrator(console)
         with Stack(state_dir, usual_ports=True, environ=environ, tell=tell).up() as stack:
             tell("looking for the organization acme")
@@ -36,7 +36,7 @@ def run(*, state_dir: Path, environ: Mapping[str, str], console: Console) -> Non
                 _stay(stack, console)
             finally:
                 console.print("\nstopping ...")
-        console.print("everything has stopped")
+    console.print("everything has stopped")
 
 
 def narrator(console: Console) -> Callable[[str], None]:

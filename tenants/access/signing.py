@@ -92,9 +92,9 @@ def read_access_token(token: str, *, clock: Clock = utc_now) -> Mapping[str, Any
     """The claims of a token that this organization signed and that has not expired. One query.
 
     The key is looked up by `kid` among the organization's own; what a header says about keys
-    elsewhere (`jwk`, `jku`, `x5u`) is never followed. Raises TokenInvalid.
+    elsewhere (`jwk`, `jku`, `x5u`) is never followed. Raises TokenInvalid, NoOrganization.
     """
-    now = clock()
+    issuer, now = current_organization().issuer, clock()
     row = SigningKey.objects.verifying(at=now).filter(kid=_kid(token)).first()
     if row is None:
         raise TokenInvalid("no key of this organization has that kid")
@@ -102,14 +102,13 @@ def read_access_token(token: str, *, clock: Clock = utc_now) -> Mapping[str, Any
         read = jwt.decode(token, ECKey.import_key(row.public_jwk), algorithms=[row.algorithm])
         if read.header.get("typ") != TOKEN_TYPE:
             raise TokenInvalid("not an access token")
-        _claims_wanted(now).validate(read.claims)
+        _claims_wanted(issuer, now).validate(read.claims)
     except (JoseError, ValueError, TypeError) as error:
         raise TokenInvalid(type(error).__name__) from error
     return read.claims
 
 
-def _claims_wanted(now: datetime) -> jwt.JWTClaimsRegistry:
-    issuer = current_organization().issuer
+def _claims_wanted(issuer: str, now: datetime) -> jwt.JWTClaimsRegistry:
     return jwt.JWTClaimsRegistry(
         now=int(now.timestamp()),
         leeway=int(CLOCK_SKEW.total_seconds()),

@@ -15,6 +15,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from config.environment import Environment
+from matcher.settings import Settings as MatcherSettings
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "keystead"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -222,9 +223,7 @@ def test_every_process_would_start_with_its_environment(
     for name in [name for name in os.environ if name.startswith("KEYSTEAD_")]:
         monkeypatch.delenv(name)
     for component, pod in pods(resources).items():
-        if component == "matcher":
-            continue
-        model: type[BaseSettings] = Environment
+        model: type[BaseSettings] = MatcherSettings if component == "matcher" else Environment
         told = environment(pod)
         unknown = {name for name in told if name.removeprefix("KEYSTEAD_").lower() not in model.model_fields}
         assert unknown == set(), component

@@ -54,6 +54,11 @@ class App:
     client_id: str
     secret: str
     token: str
+    host: str
+
+    def client(self) -> APIClient:
+        """An anonymous client of the app's organization."""
+        return APIClient(HTTP_HOST=self.host, raise_request_exception=False)
 
 
 def app(org: OrganizationContext, role: str | None = "admin", *, scopes: Sequence[str] | None = None) -> App:
@@ -79,6 +84,7 @@ def app(org: OrganizationContext, role: str | None = "admin", *, scopes: Sequenc
         client_id=made.app.client_id,
         secret=made.secret,
         token=answer.json()["access_token"],
+        host=org.issuer.partition("://")[2],
     )
 
 

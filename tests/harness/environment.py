@@ -72,6 +72,7 @@ def set_up() -> None:
         if not name.startswith("KEYSTEAD_TEST_") and name != "KEYSTEAD_CONTRACTS":
             del os.environ[name]
     blobs = STATE / f"blobs-{os.getpid()}"
+    blobs.mkdir(parents=True, exist_ok=True)
     atexit.register(shutil.rmtree, blobs, ignore_errors=True)
     os.environ.update(
         KEYSTEAD_ENVIRONMENT="development",

@@ -31,6 +31,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SORT_OPERATION_PARAMETERS": True,
     # Enumerations stay where they are used: made into components, their names change with the others.
     "POSTPROCESSING_HOOKS": [],
+    "GET_LIB_DOC_EXCLUDES": "engine.api.schema.undescribed_classes",
     "ENFORCE_NON_BLANK_FIELDS": True,
 }
 

@@ -58,7 +58,7 @@ def document(name: str) -> dict[str, Any]:
     urlconf, title, description = _SOURCES[name]
     generator = SchemaGenerator(urlconf=urlconf)
     with patched_settings({"TITLE": title, "DESCRIPTION": description, "VERSION": VERSION}):
-        return _finished(generator.get_schema(request=None, public=True))
+        return _finished(_without_marks(generator.get_schema(request=None, public=True)))
 
 
 def render(found: Mapping[str, Any]) -> str:
@@ -161,6 +161,13 @@ PROBLEM: dict[str, Any] = {
     },
     "additionalProperties": True,
 }
+
+
+def _without_marks(part: Any) -> Any:
+    """The document without the marks that drf-spectacular leaves for a hook that we do not use."""
+    if isinstance(part, dict):
+        return {k: _without_marks(v) for k, v in part.items() if k != "x-spec-enum-id"}
+    return [_without_marks(item) for item in part] if isinstance(part, list) else part
 
 
 def _problem_response(status: int) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_lib_doc_excludes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.serializers import ListSerializer
 
 from engine.api import access, schema_fields  # noqa: F401  # registers how our fields look
 from engine.api.access import PUBLIC, Marker
+from engine.api.fields import OutputSerializer, StrictSerializer
 from engine.api.views import Operation, is_page, operation_of
 
 REUSABLE_PROBLEMS = {
@@ -125,6 +127,12 @@ class KeysteadSchema(AutoSchema):
         answers = response.values() if isinstance(response, dict) else [response]
         return any(is_page(answer) for answer in answers)
 
+    def _postprocess_serializer_schema(self, schema: Any, serializer: Any, direction: Any) -> Any:
+        finished = super()._postprocess_serializer_schema(schema, serializer, direction)
+        if isinstance(serializer, StrictSerializer) and direction == "request":
+            finished["additionalProperties"] = False
+        return finished
+
     @property
     def _known(self) -> Operation:
         described = self.described
@@ -145,6 +153,11 @@ class KeysteadSchema(AutoSchema):
         if "If-Match" in self._known.headers:
             statuses |= {412, 428}
         return sorted(statuses)
+
+
+def undescribed_classes() -> list[type]:
+    """Bases whose docstrings speak to us and are no description of what inherits from them."""
+    return [*get_lib_doc_excludes(), StrictSerializer, OutputSerializer]
 
 
 HEADERS = {

@@ -26,7 +26,7 @@ class Options:
     backoff_base_seconds: float = 0.5
     backoff_cap_seconds: float = 300.0
 
-    organization_cap: int = 8
+    organization_cap: int = 4
     """Messages of one organization and queue that may be sent and not yet done, over all workers.
     Fewer than there are worker threads, or one organization's slow messages could hold them all."""
 

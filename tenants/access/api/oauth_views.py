@@ -48,9 +48,6 @@ class Token(OAuthLibMixin, APIView):
         response={200: TokenBody, 400: OAuthError, 401: OAuthError},
     )
     def post(self, request: Request) -> Response:
-        # RFC 6749, section 3.2: parameters of this endpoint stand in the body.
-        if request.query_params:
-            return _refused("invalid_request", "Send the parameters in the body, as a form.")
         _, headers, body, status = self.create_token_response(request._request)
         kept = {name: value for name, value in headers.items() if name != "Content-Type"}
         return Response(json.loads(body), status=status, headers=kept)
@@ -95,11 +92,3 @@ class Metadata(APIView):
         }
         headers = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}"}
         return Response(document, headers=headers)
-
-
-def _refused(error: str, description: str) -> Response:
-    return Response(
-        {"error": error, "error_description": description},
-        status=400,
-        headers={"Cache-Control": "no-store"},
-    )

@@ -1,0 +1,57 @@
+"""Reads of devices, and where they connect."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+
+from engine.errors import NotFound
+from engine.principals import Principal
+from engine.tenancy.context import OrganizationContext
+from tenants.access import services as access
+from tenants.devices.models import Device, DeviceQuerySet
+from tenants.sites.rules import Location
+
+GATEWAY_PATH = "/v1/gateway"
+CLAIM_PATH = "/v1/devices/claim"
+
+
+def devices(*, visible_to: Principal) -> DeviceQuerySet:
+    """The devices that a principal may see, as the access rules say."""
+    reach = access.reach(principal=visible_to, permission="devices.read")
+    found = Device.objects.select_related("site")
+    if reach.everywhere:
+        return found
+    within = Q(id__in=reach.device_ids)
+    for path in reach.site_paths:
+        within |= Q(site__path__startswith=path)
+    return found.filter(within)
+
+
+def device(*, device_id: UUID) -> Device:
+    """One device with its site. Raises NotFound."""
+    found = Device.objects.select_related("site").filter(id=device_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def location_of(device_id: UUID) -> Location | None:
+    """Where a device stands; None when there is no such device."""
+    found = Device.objects.select_related("site").filter(id=device_id).first()
+    return found.location if found else None
+
+
+def gateway_url(*, organization: OrganizationContext) -> str:
+    """The one URL of the organization's gateway: what a device connects to, and its proof's audience."""
+    host = urlsplit(organization.issuer).hostname
+    port = f":{settings.GATEWAY_PORT}" if settings.GATEWAY_PORT else ""
+    return f"{settings.GATEWAY_SCHEME}://{host}{port}{GATEWAY_PATH}"
+
+
+def claim_url(*, organization: OrganizationContext) -> str:
+    """The audience of the proof that claims an enrolment code."""
+    return organization.issuer.rstrip("/") + CLAIM_PATH

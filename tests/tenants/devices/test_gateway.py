@@ -1,0 +1,434 @@
+"""The gateway's protocol, against a real server on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from engine import ids
+from engine.principals import SYSTEM
+from engine.tenancy.context import OrganizationContext, organization
+from tenants.devices import services
+from tenants.devices.gateway.closing import Close
+from tenants.devices.gateway.limits import Limits
+from tenants.devices.models import Device, DeviceCommand, GatewaySession
+from tenants.devices.rules import proofs
+from tests.factories.device_keys import DeviceKey
+from tests.factories.devices import Enrolled, enrolled
+from tests.factories.gateway import Gateway, authenticate, gateway, line, ready_line
+from tests.harness.live import LiveDatabase, live_database
+
+LIMITS = Limits(recheck_interval_s=0.5, presence_interval_s=0.3, redeliver_after_s=1)
+
+
+@pytest.fixture(scope="module")
+def live_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[LiveDatabase]:
+    """One database for the whole module: its tests use devices of their own."""
+    with django_db_blocker.unblock(), live_database() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def served(live_db: LiveDatabase) -> Iterator[Gateway]:
+    with gateway(LIMITS) as running:
+        yield running
+
+
+@pytest.fixture
+def device(live_db: LiveDatabase, org_a: OrganizationContext) -> Enrolled:
+    return enrolled(org_a)
+
+
+async def in_thread(org: OrganizationContext, call: Any) -> Any:
+    def entered() -> Any:
+        with organization(org):
+            return call()
+
+    return await sync_to_async(entered, thread_sensitive=True)()
+
+
+async def until(check: Any, *, within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while not await check():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.05)
+
+
+# --- The handshake and the proof ---------------------------------------------------------------------
+
+
+async def test_a_device_proves_its_key_and_is_ready(served: Gateway, device: Enrolled) -> None:
+    async with line(served, device.gateway_url) as opened:
+        ready = await authenticate(opened, device)
+        assert ready["type"] == "ready"
+        assert ready["heartbeat_interval_ms"] == LIMITS.heartbeat_interval_ms
+        assert ids.encode("gws", ids.decode("gws", ready["session"])) == ready["session"]
+        assert await opened.ask({"type": "heartbeat", "id": "b1"}) == {"type": "heartbeat", "re": "b1"}
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "code"),
+    [
+        ("ws://nobody.keystead.test/v1/gateway", 404, "unknown_host"),
+        ("ws://keystead.test/v1/gateway", 404, "unknown_host"),
+        ("ws://platform.keystead.test/v1/gateway", 404, "unknown_host"),
+        ("ws://org-a.keystead.test.evil.example/v1/gateway", 404, "unknown_host"),
+        ("ws://org-a.keystead.test/v1/other", 404, "not_found"),
+        ("ws://org-a.keystead.test/", 404, "not_found"),
+    ],
+)
+async def test_an_unknown_host_or_path_gets_no_socket(served: Gateway, url: str, status: int, code: str) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        async with line(served, url):
+            pass
+    assert caught.value.response.status_code == status
+    assert json.loads(caught.value.response.body)["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"typ": "JWT"}, "wrong_typ"),
+        ({"typ": proofs.CLAIM}, "wrong_typ"),
+        ({"audience": "ws://org-b.keystead.test/v1/gateway"}, "wrong_aud"),
+        ({"nonce": "another"}, "wrong_nonce"),
+        ({"iat": 1}, "wrong_moment"),
+        ({"sub": "dev_00000000000000000000000000"}, "wrong_signature"),
+        ({"credential": "cred_00000000000000000000000000"}, "wrong_signature"),
+        ({"sub": "nonsense"}, "malformed"),
+        ({"extra": "claim"}, "wrong_claims"),
+    ],
+)
+async def test_a_proof_for_something_else_is_refused(
+    served: Gateway, device: Enrolled, changes: dict[str, Any], reason: str
+) -> None:
+    async with line(served, device.gateway_url) as opened:
+        answer = await authenticate(opened, device, **changes)
+        assert (answer["type"], answer["code"]) == ("error", "not_authenticated")
+        assert reason in answer["detail"]
+        assert await opened.close_code() == Close.NOT_AUTHENTICATED
+
+
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"crit": ["b64"]}])
+async def test_another_algorithm_is_refused(served: Gateway, device: Enrolled, header: dict[str, Any]) -> None:
+    async with line(served, device.gateway_url) as opened:
+        nonce = (await opened.receive())["nonce"]
+        claims = {
+            "aud": device.gateway_url,
+            "iat": int(time.time()),
+            "nonce": nonce,
+            "sub": device.public_id,
+            "credential": ids.encode("cred", device.credential_id),
+        }
+        await opened.send({"type": "authenticate", "token": device.key.jws(claims, **header)})
+        assert await opened.close_code() == Close.NOT_AUTHENTICATED
+
+
+async def test_a_proof_that_was_overheard_opens_nothing(served: Gateway, device: Enrolled) -> None:
+    async with line(served, device.gateway_url) as first:
+        token = device.gateway_proof(nonce=(await first.receive())["nonce"])
+        assert (await first.ask({"type": "authenticate", "token": token}))["type"] == "ready"
+        again = await first.ask({"type": "authenticate", "token": token})
+        assert (again["type"], again["code"]) == ("error", "invalid_frame")
+    async with line(served, device.gateway_url) as second:
+        await second.receive()
+        answer = await second.ask({"type": "authenticate", "token": token})
+        assert "wrong_nonce" in answer["detail"]
+        assert await second.close_code() == Close.NOT_AUTHENTICATED
+
+
+async def test_a_nonce_opens_one_session_ever(device: Enrolled) -> None:
+    token = device.gateway_proof(nonce=f"only {device.public_id}")
+    values = {"token": token, "nonce": f"only {device.public_id}", "audience": device.gateway_url}
+
+    def twice() -> None:
+        services.open_session(**values)
+        with pytest.raises(services.NotProvenError) as caught:
+            services.open_session(**values)
+        assert caught.value.extra == {"reason": "nonce_used"}
+        assert GatewaySession.objects.filter(device_id=device.id).count() == 1
+
+    await in_thread(device.organization, twice)
+
+
+async def test_another_organizations_device_is_a_stranger(
+    served: Gateway, device: Enrolled, org_b: OrganizationContext
+) -> None:
+    url_b = device.gateway_url.replace("org-a", "org-b")
+    async with line(served, url_b) as opened:
+        # It even signs the right audience: what it lacks is a key that org b knows.
+        answer = await authenticate(opened, device, audience=url_b)
+        assert "wrong_signature" in answer["detail"]
+        assert await opened.close_code() == Close.NOT_AUTHENTICATED
+
+
+async def test_nothing_is_done_before_the_proof(served: Gateway, device: Enrolled) -> None:
+    async with line(served, device.gateway_url) as opened:
+        await opened.receive()
+        answer = await opened.ask({"type": "profile"})
+        assert (answer["code"], answer["field"]) == ("invalid_frame", "type")
+
+
+async def test_who_does_not_prove_anything_is_closed(live_db: LiveDatabase, device: Enrolled) -> None:
+    with gateway(Limits(authenticate_within_s=0.3)) as served:
+        async with line(served, device.gateway_url) as opened:
+            assert await opened.close_code() == Close.NOT_AUTHENTICATED
+
+
+# --- Frames --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("", None),
+        ("{", None),
+        ("[]", None),
+        ("null", None),
+        ('{"type":"profile","type":"profile"}', None),
+        ('{"type":"profile","id":NaN}', None),
+        ("[" * 20_000, None),
+        ('{"type":"heartbeat","id":' + "9" * 6000 + "}", None),
+        (b"\x00\x01", None),
+        ("{}", "type"),
+        ('{"type":7}', "type"),
+        ('{"type":{"a":1}}', "type"),
+        ('{"type":"launch"}', "type"),
+        ('{"type":"profile","surprise":1}', "surprise"),
+        ('{"type":"profile","id":5}', "id"),
+        ('{"type":"profile","id":"\\ud800"}', "id"),
+        ('{"type":"profile","\\ud800":1}', None),
+        ('{"type":"acknowledge","command":"cmd_1"}', "command"),
+        ('{"type":"acknowledge","command":"\\u0000"}', "command"),
+        ('{"type":"acknowledge"}', "command"),
+    ],
+)
+async def test_a_malformed_frame_is_refused_and_the_socket_lives_on(
+    served: Gateway, device: Enrolled, text: str | bytes, field: str | None
+) -> None:
+    async with ready_line(served, device) as opened:
+        answer = await opened.ask(text)
+        assert (answer["type"], answer["code"]) == ("error", "invalid_frame")
+        assert answer.get("field") == field
+        assert (await opened.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+
+
+@pytest.mark.parametrize("size", [40_000, 200_000])
+async def test_an_oversized_frame_closes_the_socket(served: Gateway, device: Enrolled, size: int) -> None:
+    async with ready_line(served, device) as opened:
+        await opened.send('{"type":"' + "x" * size + '"}')
+        assert await opened.close_code() == Close.MESSAGE_TOO_BIG
+
+
+async def test_a_device_that_sends_nonsense_for_ever_is_closed(served: Gateway, device: Enrolled) -> None:
+    async with ready_line(served, device) as opened:
+        for _ in range(LIMITS.faults_max):
+            await opened.send("nonsense")
+        assert await opened.close_code() == Close.TOO_MANY_FAULTS
+
+
+async def test_a_device_that_is_too_fast_is_closed(served: Gateway, device: Enrolled) -> None:
+    async with ready_line(served, device) as opened:
+        for _ in range(LIMITS.frames_burst + 20):
+            await opened.send({"type": "heartbeat"})
+        assert await opened.close_code() == Close.TOO_FAST
+
+
+async def test_a_silent_device_is_closed_and_a_talking_one_is_not(live_db: LiveDatabase, device: Enrolled) -> None:
+    other = await sync_to_async(enrolled)(device.organization)
+    with gateway(Limits(silence_max_s=0.6)) as served:
+        async with ready_line(served, device) as silent, ready_line(served, other) as talking:
+            closing = asyncio.create_task(silent.close_code())
+            for _ in range(8):
+                await asyncio.sleep(0.2)
+                assert (await talking.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+            assert await closing == Close.SILENT
+
+
+async def test_a_device_that_does_not_read_is_cut_off(live_db: LiveDatabase, device: Enrolled) -> None:
+    from tenants.devices.gateway.frames import Command
+
+    heavy = Command(command="cmd_x", name="noise", body={"text": "x" * 60_000})
+    with gateway(Limits(send_queue_max=8, send_within_s=0.5)) as served:
+        async with ready_line(served, device, max_queue=1) as opened:
+            (socket,) = served.dispatcher.sockets()
+            opened.socket.transport.pause_reading()
+            for _ in range(400):
+                served.loop.call_soon_threadsafe(socket.push, heavy)
+                await asyncio.sleep(0.005)
+                if not len(served.dispatcher):
+                    break
+
+            async def gone() -> bool:
+                return len(served.dispatcher) == 0
+
+            await until(gone)
+            opened.socket.transport.abort()
+
+    def session() -> int | None:
+        return GatewaySession.objects.get(device_id=device.id).close_code
+
+    assert await in_thread(device.organization, session) == Close.SLOW
+
+
+# --- Revocation, replacement, presence --------------------------------------------------------------
+
+
+async def test_a_revoked_device_is_closed_at_once(served: Gateway, device: Enrolled) -> None:
+    async with ready_line(served, device) as opened:
+        await in_thread(device.organization, lambda: services.revoke(device_id=device.id, by=SYSTEM))
+        assert await opened.close_code() == Close.REVOKED
+    async with line(served, device.gateway_url) as opened:
+        assert "revoked" in (await authenticate(opened, device))["detail"]
+
+
+async def test_a_revocation_whose_hint_was_lost_is_found_all_the_same(served: Gateway, device: Enrolled) -> None:
+    def revoked_without_a_word() -> None:
+        Device.objects.filter(id=device.id).update(status="revoked", revoked_at="2026-01-01T00:00Z")
+
+    async with ready_line(served, device) as opened:
+        await in_thread(device.organization, revoked_without_a_word)
+        async with asyncio.timeout(5):
+            assert await opened.close_code() == Close.REVOKED
+
+
+async def test_a_second_session_of_a_device_ends_the_first(served: Gateway, device: Enrolled) -> None:
+    async with ready_line(served, device) as first, ready_line(served, device) as second:
+        assert await first.close_code() == Close.REPLACED
+        assert (await second.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+
+
+async def test_a_second_session_at_another_process_ends_the_first(served: Gateway, device: Enrolled) -> None:
+    with gateway(LIMITS) as other:
+        async with ready_line(served, device) as first, ready_line(other, device) as second:
+            assert await first.close_code() == Close.REPLACED
+            assert (await second.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+
+
+async def test_a_device_that_replaced_its_key_comes_back_with_it(served: Gateway, device: Enrolled) -> None:
+    key = DeviceKey()
+    proof = key.proof(typ=proofs.ROTATION, audience=device.gateway_url, sub=device.public_id)
+    async with ready_line(served, device) as opened:
+        answer = await opened.ask({"type": "rotate_key", "public_key": key.jwk, "proof": proof})
+        assert answer["type"] == "key_rotated"
+        assert await opened.close_code() == Close.REVOKED
+    async with line(served, device.gateway_url) as opened:
+        assert "credential_replaced" in (await authenticate(opened, device))["detail"]
+    renewed = Enrolled(
+        organization=device.organization,
+        id=device.id,
+        credential_id=ids.decode("cred", answer["credential"]),
+        site_id=device.site_id,
+        key=key,
+        gateway_url=device.gateway_url,
+    )
+    async with ready_line(served, renewed) as opened:
+        assert (await opened.ask({"type": "profile"}))["device"] == device.public_id
+
+
+async def test_presence_is_seen_and_ends_with_the_socket(served: Gateway, device: Enrolled) -> None:
+    from tenants.devices.adapters import hints
+
+    def online() -> bool | None:
+        return hints.online(device_ids=[device.id])[device.id]
+
+    async def is_online() -> bool:
+        return bool(await in_thread(device.organization, online))
+
+    async def is_offline() -> bool:
+        return not await is_online()
+
+    def seen() -> object:
+        return Device.objects.get(id=device.id).last_seen_at
+
+    async with ready_line(served, device):
+        await until(is_online)
+    await until(is_offline)
+    assert await in_thread(device.organization, seen) is not None
+
+
+# --- Commands ------------------------------------------------------------------------------------------
+
+
+def enqueued(device: Enrolled, **body: Any) -> str:
+    from django.db import transaction
+
+    with organization(device.organization), transaction.atomic():
+        return services.enqueue(device_id=device.id, name="say", body=body).public_id
+
+
+async def test_a_command_arrives_and_comes_again_until_it_is_acknowledged(served: Gateway, device: Enrolled) -> None:
+    async with ready_line(served, device) as opened:
+        name = await sync_to_async(enqueued)(device, word="hello")
+        first = await opened.receive()
+        assert first == {"type": "command", "command": name, "name": "say", "body": {"word": "hello"}}
+        assert await opened.receive() == first
+        answer = await opened.ask({"type": "acknowledge", "command": name, "id": "a"})
+        assert answer == {"type": "acknowledged", "re": "a", "command": name}
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(opened.socket.recv(), 2)
+
+
+async def test_commands_for_an_absent_device_wait_in_order(served: Gateway, device: Enrolled) -> None:
+    names = [await sync_to_async(enqueued)(device, number=number) for number in range(5)]
+    async with ready_line(served, device) as opened:
+        got = [(await opened.receive())["command"] for _ in names]
+        assert got == names
+
+
+async def test_nobody_acknowledges_for_another_device(served: Gateway, device: Enrolled) -> None:
+    other = await sync_to_async(enrolled)(device.organization)
+    name = await sync_to_async(enqueued)(device, word="mine")
+    async with ready_line(served, other) as opened:
+        assert (await opened.ask({"type": "acknowledge", "command": name}))["type"] == "acknowledged"
+    pending = await in_thread(
+        device.organization, lambda: DeviceCommand.objects.filter(device_id=device.id, acknowledged_at=None).count()
+    )
+    assert pending == 1
+
+
+# --- Many at once --------------------------------------------------------------------------------------
+
+
+async def test_fifty_sockets_of_two_organizations_never_get_each_others_rows(
+    served: Gateway, org_a: OrganizationContext, org_b: OrganizationContext
+) -> None:
+    devices = await sync_to_async(lambda: [enrolled((org_a, org_b)[n % 2], name=f"Till {n}") for n in range(50)])()
+    rounds = 20
+
+    async def ask_often(device: Enrolled, number: int) -> int:
+        wrong = 0
+        async with ready_line(served, device) as opened:
+            for turn in range(rounds):
+                answer = await opened.ask({"type": "profile", "id": str(turn)})
+                right = {
+                    "type": "profile",
+                    "re": str(turn),
+                    "organization": device.organization.issuer,
+                    "device": device.public_id,
+                    "name": f"Till {number}",
+                    "site": ids.encode("site", device.site_id),
+                }
+                wrong += any(answer.get(name) != value for name, value in right.items())
+                await asyncio.sleep(0.05)
+        return wrong
+
+    wrong = await asyncio.gather(*(ask_often(device, number) for number, device in enumerate(devices)))
+    assert sum(wrong) == 0
+
+
+async def test_the_gateway_says_goodbye_when_it_stops(live_db: LiveDatabase, device: Enrolled) -> None:
+    with gateway(LIMITS) as served:
+        opening = ready_line(served, device)
+        opened = await opening.__aenter__()
+    with pytest.raises(ConnectionClosed):
+        await opened.socket.recv()
+    assert opened.socket.close_code == 1012
+    await opening.__aexit__(None, None, None)
