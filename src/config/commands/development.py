@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
-from config.terminal import err, fail
+from config.terminal import err, fail, out
 
 
 @click.command()
@@ -27,3 +28,18 @@ def up(state: Path) -> None:
         everything.run(state_dir=state, environ=os.environ, console=err)
     except CannotRun as error:
         fail(str(error))
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Keep the state folder, to look at it afterwards.")
+def demo(*, keep: bool) -> None:
+    """Run the whole story with real processes, check each claim, and stop everything again."""
+    from devkit import demo as story
+    from devkit.errors import CannotRun
+
+    try:
+        held = story.run(state_dir=Path(".keystead") / "demo", keep=keep, console=out)
+    except CannotRun as error:
+        fail(str(error))
+    if not held:
+        sys.exit(1)
