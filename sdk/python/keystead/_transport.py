@@ -84,12 +84,12 @@ class Transport:
                 continue
             if response.is_success:
                 return _body(response)
-            error = _problem(response)
-            if isinstance(error, AuthenticationError) and not renewed and self._auth.renew():
+            problem = _problem(response)
+            if isinstance(problem, AuthenticationError) and not (last or renewed) and self._auth.renew():
                 renewed = True
                 continue
-            if last or not (response.status_code in _RETRIED or error.code == _IN_PROGRESS):
-                raise error
+            if last or not (response.status_code in _RETRIED or problem.code == _IN_PROGRESS):
+                raise problem
             self._sleep(_pause(attempt, response.headers.get("Retry-After")))
         raise AssertionError("the last attempt returns or raises")
 
