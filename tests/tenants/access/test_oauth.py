@@ -437,6 +437,7 @@ def test_nobody_s_app_token_opens_the_platform(app: factory.App, settings: Any) 
     _assert_refused(platform, app.token, path="/v1/sessions")
 
 
+@pytest.mark.usefixtures("known_host")
 def test_authenticating_an_app_costs_two_queries(
     app: factory.App, http_a: APIClient, django_assert_num_queries: Any
 ) -> None:
