@@ -48,7 +48,7 @@ check: venv ## lint, types, import contracts, security, migrations, drift of gen
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src tenants shared provisioning sdk
+	$(BIN)/bandit --quiet --confidence-level medium --recursive --configfile pyproject.toml src tenants shared provisioning sdk
 	$(CHECK_ENV) $(BIN)/mypy
 	$(BIN)/keystead check
 	$(BIN)/python -m tests.architecture.migrations

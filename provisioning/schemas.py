@@ -216,4 +216,4 @@ def _statements(dump: str) -> list[str]:
 def _recorder_rows() -> str:
     loader = MigrationLoader(None)
     rows = ",\n".join(f"('{app}', '{name}', now())" for app, name in sorted(loader.disk_migrations))
-    return f"INSERT INTO django_migrations (app, name, applied) VALUES\n{rows};\n"  # nosec B608
+    return f"INSERT INTO django_migrations (app, name, applied) VALUES\n{rows};\n"
