@@ -29,13 +29,11 @@ def make_keys(flow: Flow) -> None:
 
 
 def set_defaults(flow: Flow) -> None:
-    """What an organization has from its first moment: a signing key for tokens and a checkout policy."""
+    """What an organization has from its first moment: a key that signs its apps' tokens."""
     from tenants.access import services as access
-    from tenants.checkouts import services as checkouts
 
     with organization(flow.organization.context()), transaction.atomic():
         access.ensure_signing_key()
-        checkouts.ensure_policy()
 
 
 def invite_first_admin(flow: Flow) -> None:

@@ -73,6 +73,10 @@ class Keystead(_Client):
         self.audit = r.Audit(self._transport)
         self.usage = r.Usage(self._transport)
 
+    def access_token(self) -> str:
+        """The present bearer token, for a tool that wants one. An app's lasts some minutes."""
+        return self._transport.authorization().removeprefix("Bearer ")
+
     @classmethod
     def sign_in(cls, url: str, *, email: str, password: str, otp: str | None = None) -> Keystead:
         """A member's client, by password (and one-time code). `close()` it when done."""

@@ -84,7 +84,10 @@ class DeviceKey:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutResult:
-    """What became of a checkout. `status` is `approved` when the money was taken."""
+    """What became of a checkout. `status` is `approved` when the money was taken.
+
+    `processing` and `unknown` are not final: send the same frame again for a later answer.
+    """
 
     sequence: int
     checkout: str
@@ -93,6 +96,11 @@ class CheckoutResult:
     payment: str | None
     reason: str | None
     raw: Mapping[str, Any]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this answer will stay."""
+        return self.status not in ("processing", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +205,19 @@ class DeviceSession:
         return self.submit(self._device.sign_checkout(**details))
 
     def submit(self, frame: Mapping[str, Any]) -> CheckoutResult:
-        """Send a signed frame, new or again, and wait for its result."""
-        self.send(frame)
-        answer = self._expect("checkout_result", sequence=frame["sequence"])
-        return CheckoutResult(
-            sequence=answer["sequence"],
-            checkout=answer["checkout"],
-            status=answer["status"],
-            person=answer.get("person"),
-            payment=answer.get("payment"),
-            reason=answer.get("reason"),
-            raw=answer,
-        )
+        """Send a signed frame, new or again, and wait for its result.
+
+        While the platform is still at work the frame is sent again, which changes nothing, until the
+        session's timeout; what then comes back may be `processing` or `unknown`, which are not final.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            self.send(frame)
+            result = _result(self._expect("checkout", sequence=frame["sequence"]))
+            pause_s = result.raw.get("retry_after_ms", 0) / 1000
+            if result.is_final or time.monotonic() + pause_s > deadline:
+                return result
+            time.sleep(pause_s)
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Send a frame as it is."""
@@ -249,6 +258,18 @@ class DeviceSession:
                 raise GatewayError(frame["code"], frame.get("detail", ""))
             if frame["type"] == "command":
                 self.send({"type": "acknowledge", "command": frame["command"]})
+
+
+def _result(answer: Mapping[str, Any]) -> CheckoutResult:
+    return CheckoutResult(
+        sequence=answer["sequence"],
+        checkout=answer["checkout"],
+        status=answer["status"],
+        person=answer.get("person"),
+        payment=answer.get("payment"),
+        reason=answer.get("reason"),
+        raw=answer,
+    )
 
 
 def _closed(error: ConnectionClosed) -> GatewayError:

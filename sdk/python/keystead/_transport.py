@@ -49,6 +49,10 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
+    def authorization(self) -> str:
+        """The Authorization header of the next request."""
+        return self._auth.headers(self).get("Authorization", "")
+
     def request(
         self,
         method: str,

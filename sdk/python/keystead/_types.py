@@ -177,7 +177,8 @@ class LedgerEntry(Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout(Resource):
-    status: str
+    state: str
+    reason: str | None
     device: str
     sequence: int
     amount_minor: int
