@@ -35,7 +35,9 @@ class OutboxBroker(RedisBroker):
         self._poll_ms = options.worker_poll_ms
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.broker.Consumer:
-        return super().consume(queue_name, prefetch, min(timeout, self._poll_ms))
+        # The delay queues stay empty: a message that has to wait does so in the outbox.
+        poll_ms = timeout if queue_name.endswith(".DQ") else min(timeout, self._poll_ms)
+        return super().consume(queue_name, prefetch, poll_ms)
 
     def dispatch(self, message_id: UUID, *, queue: str) -> None:
         """Put a message's id on a queue. The id is all that Redis gets to know."""

@@ -84,7 +84,8 @@ _UNSEND = """
 _ABSORB = """
     DELETE FROM public.outbox_message
     WHERE org_role = %(org_role)s AND queue = %(queue)s AND name = %(name)s AND id <> %(id)s
-        AND started_at IS NULL AND parked_at IS NULL AND available_at <= statement_timestamp() + %(visibility)s
+        AND started_at IS NULL AND parked_at IS NULL
+        AND (dispatched_at IS NOT NULL OR available_at <= statement_timestamp())
 """
 _UNPARK = """
     UPDATE public.outbox_message SET parked_at = NULL, attempts = 0, available_at = statement_timestamp()
@@ -207,7 +208,7 @@ def acknowledge(message_id: UUID) -> None:
     _run("DELETE FROM public.outbox_message WHERE id = %(id)s", {"id": message_id})
 
 
-def absorb(started: Started, *, visibility_seconds: float) -> int:
+def absorb(started: Started) -> int:
     """Remove the other waiting messages that ``started`` stands for: their acts have committed, so the
     handler, which has not begun yet, will see them. Returns how many."""
     count, _ = _run(
@@ -217,7 +218,6 @@ def absorb(started: Started, *, visibility_seconds: float) -> int:
             "queue": started.queue,
             "name": started.message.name,
             "id": started.message.id,
-            "visibility": timedelta(seconds=visibility_seconds),
         },
     )
     return count

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from engine.clock import utc_now
 from engine.inbox import services as inbox
 from engine.outbox import claims, metrics, registry, rules
 from engine.outbox.options import Options
@@ -21,6 +22,12 @@ from engine.tenancy.context import PLATFORM_ROLE, organization, public_schema
 logger = logging.getLogger(__name__)
 
 SUSPENDED_DELAY = timedelta(seconds=30)
+INBOX_KEPT = timedelta(days=30)
+"""Longer than any message waits: a parked one may be let go weeks later, with its effect committed."""
+
+# Housekeeping in the organization's own context, by whoever works there: no sweep over all of them.
+_PURGE_CHANCE = 0.005
+_PURGE_BATCH = 1000
 
 
 class Outcome(enum.StrEnum):
@@ -65,7 +72,7 @@ def execute(
 
 def _attempt(started: claims.Started, *, options: Options, fraction: Callable[[], float]) -> Outcome:
     try:
-        done = _handle(started, options=options)
+        done = _handle(started)
     except registry.Postpone as postponed:
         claims.release(started, delay=postponed.delay, error=postponed.reason, forgive=True)
         return Outcome.POSTPONED
@@ -75,11 +82,11 @@ def _attempt(started: claims.Started, *, options: Options, fraction: Callable[[]
     return Outcome.DONE if done else Outcome.DUPLICATE
 
 
-def _handle(started: claims.Started, *, options: Options) -> bool:
+def _handle(started: claims.Started) -> bool:
     """True when the handler ran, False when its effect had already committed."""
     handler = registry.find(started.message.name)
     if handler.coalesce:
-        claims.absorb(started, visibility_seconds=options.visibility_seconds)
+        claims.absorb(started)
     with _context(started.org_role):
         if not handler.transactional:
             handler.function(message=started.message)
@@ -88,7 +95,9 @@ def _handle(started: claims.Started, *, options: Options) -> bool:
             if not inbox.accept(message_id=started.message.id, name=started.message.name):
                 return False
             handler.function(message=started.message)
-            return True
+        if random.random() < _PURGE_CHANCE:  # noqa: S311  # spreads housekeeping, decides nothing
+            inbox.purge(before=utc_now() - INBOX_KEPT, limit=_PURGE_BATCH)
+        return True
 
 
 def _context(org_role: str) -> AbstractContextManager[object]:

@@ -20,11 +20,12 @@ class Options:
     """How long a message that has started counts as alive without a renewal; the worker renews every
     third of it, so a killed worker's message is free again after at most this."""
 
-    max_attempts: int = 12
-    """Started executions after which a message is parked for a human."""
+    max_attempts: int = 30
+    """Started executions after which a message is parked for a human: with the backoff, some five
+    hours, which outlasts most outages of what a handler needs."""
 
     backoff_base_seconds: float = 0.5
-    backoff_cap_seconds: float = 300.0
+    backoff_cap_seconds: float = 900.0
 
     organization_cap: int = 4
     """Messages of one organization and queue that may be sent and not yet done, over all workers.
@@ -43,7 +44,7 @@ class Options:
     worker_heartbeat_ms: int = 4000
     """Silence after which dramatiq gives a worker's prefetched messages to another (default: 60 s)."""
 
-    worker_poll_ms: int = 100
+    worker_poll_ms: int = 50
     """The longest a worker waits between two looks at an idle queue (dramatiq's default: 1 s)."""
 
     namespace: str = "keystead-outbox"

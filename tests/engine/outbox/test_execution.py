@@ -117,7 +117,7 @@ def test_the_effect_happens_once_although_the_acknowledgement_was_lost(org_a):
     started = start(message_id, 6)
     from engine.outbox import execution
 
-    assert execution._handle(started, options=OPTIONS) is True
+    assert execution._handle(started) is True
     now_due()  # the worker died here, and its lease ran out
     assert claimed()
     assert execute(message_id, options=OPTIONS) == Outcome.DUPLICATE
@@ -251,6 +251,31 @@ def test_one_execution_stands_for_many(org_a, org_b):
     sent(org_a)
     drain()
     assert sorted(seen) == sorted([(org_a.schema_name, ""), (org_a.schema_name, "look"), (org_b.schema_name, "look")])
+
+
+def test_what_is_not_due_is_not_stood_for(org_a):
+    from engine.clock import utc_now
+
+    with organization(org_a):
+        later = send(name="test.look", payload={}, available_at=utc_now() + timedelta(seconds=5))
+    sent(org_a, "test.look")
+    drain()
+    assert len(seen) == 1
+    assert row(later) is not None
+
+
+def test_housekeeping_happens_on_the_way(org_a, monkeypatch):
+    from engine.outbox import execution
+
+    with organization(org_a):
+        old = InboxMessage.objects.create(id=uuid4(), name="old")
+        InboxMessage.objects.bulk_create([InboxMessage(id=uuid4(), name="older", handled_at="2020-01-01T00:00Z")])
+    monkeypatch.setattr(execution, "_PURGE_CHANCE", 1.0)
+    sent(org_a)
+    drain()
+    with organization(org_a):
+        assert InboxMessage.objects.filter(name="older").count() == 0
+        assert InboxMessage.objects.filter(id=old.id).exists()
 
 
 def test_one_organization_cannot_fill_the_way(org_a, org_b):
