@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -169,11 +170,11 @@ class DeviceSession:
         target, host = reachable(device.gateway_url)
         parts = urlsplit(target)
         try:
-            # The handshake's Host is that of the URL; the socket goes where the name leads.
+            # The handshake's Host and TLS name are those of the URL; the socket goes where the name leads.
+            port = parts.port or (443 if parts.scheme == "wss" else 80)
             self._socket: ClientConnection = connect(
                 device.gateway_url,
-                host=parts.hostname,
-                port=parts.port or (443 if parts.scheme == "wss" else 80),
+                sock=socket.create_connection((parts.hostname or "", port), timeout=_OPEN_TIMEOUT_S),
                 open_timeout=_OPEN_TIMEOUT_S,
                 proxy=None,
             )

@@ -10,6 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 from django_otp.oath import TOTP
+
+from devkit.demo import thief
+from devkit.demo.faces import MODALITY, MODEL, Face
+from devkit.demo.receiver import Receiver
+from devkit.demo.story import Story
+from devkit.stack import Stack
 from keystead import (
     APIError,
     AuthenticationError,
@@ -21,12 +27,6 @@ from keystead import (
     NotFoundError,
     Platform,
 )
-
-from devkit.demo import thief
-from devkit.demo.faces import MODALITY, MODEL, Face
-from devkit.demo.receiver import Receiver
-from devkit.demo.story import Story
-from devkit.stack import Stack
 
 PLAN = "standard"
 OPERATOR = "operator@platform.example"
@@ -188,7 +188,7 @@ def _accounts(
     story.ask(
         "Anna's card is a token at either account, never a number",
         lambda: acme.app.payment_methods.create(
-            person=anna.id, tokens={account: "pm_card_visa" for account in accounts.values()}
+            person=anna.id, tokens=dict.fromkeys(accounts.values(), "pm_card_visa")
         ),
         show=lambda method: method.id,
     )

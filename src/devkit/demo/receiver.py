@@ -71,14 +71,14 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802  # http.server's name
+            def do_POST(self) -> None:  # http.server's name
                 length = int(self.headers.get("Content-Length", 0))
                 body = self.rfile.read(length)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 self.send_response(204)
                 self.end_headers()
-                with receiver._changed:  # noqa: SLF001  # the handler is part of the receiver
-                    receiver._arrived.append(Received(headers, body))  # noqa: SLF001
+                with receiver._changed:  # the handler is part of the receiver
+                    receiver._arrived.append(Received(headers, body))
                     receiver._changed.notify_all()
 
             def log_message(self, *_: object) -> None:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from keystead import KeysteadError
 from rich.console import Console
 
 from devkit.demo import chapters
@@ -32,7 +33,10 @@ def run(*, state_dir: Path, keep: bool, console: Console) -> bool:
     run_id = secrets.token_hex(3)
     with ended_by_signals(), Stack(state_dir, volatile=True, tell=narrator(console)).up() as stack:
         with Receiver().listening() as back_office:
-            chapters.tell(story, stack=stack, back_office=back_office, run_id=run_id)
+            try:
+                chapters.tell(story, stack=stack, back_office=back_office, run_id=run_id)
+            except KeysteadError as error:
+                story.claim("The story can be told to its end", False, seen=str(error))
     held = story.end()
     if held and not keep:
         shutil.rmtree(state_dir / "logs", ignore_errors=True)
