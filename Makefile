@@ -53,6 +53,7 @@ check: venv ## lint, types, import contracts, security, migrations, drift of gen
 	$(BIN)/keystead check
 	$(BIN)/python -m tests.architecture.migrations
 	$(BIN)/keystead bake --check
+	$(BIN)/keystead settings --check
 
 bench: venv ## a benchmark by name: make bench NAME=routing
 	@test -n "$(NAME)" || { echo 'Say which one: make bench NAME=routing (see tests/benchmarks/)'; exit 2; }
@@ -74,6 +75,9 @@ bake: venv ## write the baked script of an organization's schema again
 
 openapi: venv ## write docs/openapi.json again
 	$(CHECK_ENV) $(BIN)/keystead openapi
+
+settings: venv ## write docs/settings.md again
+	$(BIN)/keystead settings
 
 lock: ## resolve requirements/*.in again (network)
 	@test -x $(BIN)/uv || { echo 'No uv in $(VENV): run make venv first'; exit 2; }

@@ -30,3 +30,20 @@ def openapi(*, check: bool, publish: bool, allow_breaking: bool) -> None:
             documents.check_published(folder=DOCS)
     except (documents.Drift, documents.Breaking) as error:
         fail(str(error))
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Fail when docs/settings.md is out of date; write nothing.")
+def settings_reference(*, check: bool) -> None:
+    """Write docs/settings.md from the descriptions of the settings."""
+    from config import reference
+
+    path = DOCS / "settings.md"
+    written = reference.render()
+    if check:
+        if not path.exists() or path.read_text() != written:
+            fail("docs/settings.md is out of date: run `make settings`")
+        err.print("docs/settings.md: up to date")
+        return
+    path.write_text(written)
+    err.print("docs/settings.md: written")
