@@ -1,7 +1,7 @@
 """People who sign in, their sessions and their invitations.
 
 The tables stand in the public schema, where the rows are operators, and in every organization's schema,
-where they are members. The search path never shows both (docs/adr/0020-accounts-in-both-schemas.md).
+where they are members. The search path never shows both (docs/adr/0020-accounts-in-both-kinds-of-schema.md).
 """
 
 from __future__ import annotations

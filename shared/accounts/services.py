@@ -94,7 +94,7 @@ def sign_in(
     if principal_kind() == "operator":
         if not code:
             raise OtpRequired
-        if not otp.verify(user=user, code=code):
+        if not otp.verify(user=user, code=code, clock=clock):
             raise SignInRefused
     attempt.succeeded()
     return _open_session(user=user, address=address, user_agent=user_agent, now=clock())

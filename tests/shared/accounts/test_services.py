@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -270,11 +271,9 @@ class TestInvitations:
 @pytest.mark.usefixtures("platform")
 class TestOperators:
     def _code(self, url: str, *, at: float) -> str:
-        secret = parse_qs(urlsplit(url).query)["secret"][0]
-        device = TOTPDevice.objects.order_by("-id").first()
-        assert device is not None
-        assert len(secret) >= 32
-        return f"{totp(device.bin_key, t0=int(time.time() - at)):06d}"
+        """What an authenticator app shows that was given the URL."""
+        secret = base64.b32decode(parse_qs(urlsplit(url).query)["secret"][0])
+        return f"{totp(secret, t0=int(time.time() - at)):06d}"
 
     def test_password_and_code_open_a_session(self) -> None:
         made = services.create_operator(email=_email(), password=PASSWORD)
@@ -286,6 +285,39 @@ class TestOperators:
         assert session.user.principal.kind == "operator"
         assert session.user.public_id.startswith("opr_")
         assert services.authenticate(token=token) is not None
+
+    def test_the_secret_is_not_stored_in_clear(self) -> None:
+        made = services.create_operator(email=_email(), password=PASSWORD)
+        secret = base64.b32decode(parse_qs(urlsplit(made.otpauth_url).query)["secret"][0])
+
+        stored = TOTPDevice.objects.get(user_id=made.user.id).key
+
+        assert secret.hex() not in stored
+        assert secret not in base64.b64decode(stored)
+
+    def test_the_secret_of_one_opens_nothing_for_another(self) -> None:
+        mine = services.create_operator(email=_email(), password=PASSWORD)
+        theirs = services.create_operator(email=_email(), password=PASSWORD)
+        stolen = TOTPDevice.objects.get(user_id=mine.user.id).key
+        TOTPDevice.objects.filter(user_id=theirs.user.id).update(key=stolen)
+
+        with pytest.raises(services.SignInRefused):
+            services.sign_in(
+                email=theirs.user.email,
+                password=PASSWORD,
+                code=self._code(mine.otpauth_url, at=time.time()),
+                address=_address(),
+            )
+
+    def test_guessing_codes_gets_slower_and_the_right_one_has_to_wait(self) -> None:
+        made = services.create_operator(email=_email(), password=PASSWORD)
+        given = {"email": made.user.email, "password": PASSWORD}
+        for _ in range(3):
+            with pytest.raises(services.SignInRefused):
+                services.sign_in(**given, code="000000", address=_address())
+
+        with pytest.raises(services.SignInRefused):
+            services.sign_in(**given, code=self._code(made.otpauth_url, at=time.time()), address=_address())
 
     def test_a_code_is_good_once(self) -> None:
         made = services.create_operator(email=_email(), password=PASSWORD)
