@@ -38,7 +38,7 @@ def build(settings: Settings) -> FastAPI:
     library = Library(
         database=database,
         keys=keys,
-        memory_bytes=settings.matcher_memory_mb * _MEBIBYTE,
+        memory_bytes=int(settings.matcher_memory_mb * _MEBIBYTE),
         feed_seconds=settings.matcher_feed_seconds,
     )
     public_keys = service_tokens.load_public_keys(settings.matcher_service_public_key_file)

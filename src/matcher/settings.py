@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     )
     matcher_host: str = Field(default="127.0.0.1", description="Where to listen.")
     matcher_port: int = Field(default=8100, ge=1, le=65_535, description="Where to listen.")
-    matcher_memory_mb: int = Field(default=1024, ge=1, description="Most memory for galleries, in MiB.")
+    matcher_memory_mb: float = Field(default=1024, gt=0, description="Most memory for galleries, in MiB.")
     matcher_key_seconds: float = Field(
         default=MAX_CACHE_SECONDS, gt=0, le=MAX_CACHE_SECONDS, description="How long a key in clear is kept."
     )
