@@ -82,9 +82,7 @@ def test_a_kms_that_does_not_answer_stops_matching(short: World, kms_folder: Pat
     assert len(short.found(short.a, model, vector(1))) == 1
 
 
-def test_a_key_within_its_time_needs_no_kms(
-    matcher_database: LiveDatabase, kms_folder: Path, tmp_path: Path
-) -> None:
+def test_a_key_within_its_time_needs_no_kms(matcher_database: LiveDatabase, kms_folder: Path, tmp_path: Path) -> None:
     with world(
         matcher_database, tmp_path / "log", kms_url=f"file://{kms_folder}?key_id=biometric", matcher_key_seconds="300"
     ) as patient:
