@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from drf_spectacular.drainage import GENERATOR_STATS
+
 from engine.api import openapi
 from engine.api.compatibility import operations
 from tests.harness.environment import ROOT
@@ -43,3 +46,9 @@ def _references(part: object) -> list[str]:
     if isinstance(part, list):
         return [found for value in part for found in _references(value)]
     return []
+
+
+def test_the_generator_understood_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (openapi.ORGANIZATION, openapi.PLATFORM):
+        openapi.document.__wrapped__(name)
+        assert not GENERATOR_STATS, capsys.readouterr().err

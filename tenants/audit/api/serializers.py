@@ -20,7 +20,7 @@ class ActorBody(serializers.Serializer[Any]):
     display = serializers.CharField(allow_blank=True)
 
 
-class EntryBody(serializers.Serializer[Entry]):
+class AuditEntryBody(serializers.Serializer[Entry]):
     """One entry of the audit log."""
 
     id = TypeIdField("aud")

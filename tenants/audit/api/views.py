@@ -6,7 +6,7 @@ from rest_framework.response import Response
 
 from engine.api.views import APIView, Request, operation
 from tenants.audit import selectors
-from tenants.audit.api.serializers import EntryBody, EntryQuery
+from tenants.audit.api.serializers import AuditEntryBody, EntryQuery
 
 
 class EntryList(APIView):
@@ -16,8 +16,8 @@ class EntryList(APIView):
         id="audit_entries_list",
         summary="List audit entries",
         description="Who did what, newest first.",
-        response=EntryBody(many=True),
+        response=AuditEntryBody(many=True),
         query=EntryQuery,
     )
     def get(self, request: Request) -> Response:
-        return self.page(selectors.entries(**self.query(request)), EntryBody)
+        return self.page(selectors.entries(**self.query(request)), AuditEntryBody)

@@ -209,7 +209,7 @@ class LedgerAccountBody(OutputSerializer):
     created_at = serializers.DateTimeField()
 
 
-class EntryBody(OutputSerializer):
+class LedgerEntryBody(OutputSerializer):
     """One transfer. `post` and `void` resolve the pending entry that they name."""
 
     id = TypeIdField("ent")

@@ -262,11 +262,11 @@ class EntryList(APIView):
         id="ledger_entries_list",
         tag="Ledger",
         summary="List ledger entries",
-        response=s.EntryBody(many=True),
+        response=s.LedgerEntryBody(many=True),
         query=s.EntryFilter,
     )
     def get(self, request: Request) -> Response:
-        return self.page(_filtered(Transfer.objects.all(), self.query(request)), s.EntryBody)
+        return self.page(_filtered(Transfer.objects.all(), self.query(request)), s.LedgerEntryBody)
 
 
 def _found(rows: QuerySet[Row], row_id: UUID) -> Row:
