@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from devkit.embedded import free_port, is_free, write_private
 from devkit.errors import CannotRun
+from devkit.servers import free_port, is_free, write_private
 from engine import service_tokens
 from engine.keys.adapters import file as file_kms
 

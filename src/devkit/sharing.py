@@ -23,8 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from devkit import children
-from devkit.embedded import EmbeddedFailed, embedded, write_private
+from devkit.embedded import embedded
 from devkit.locks import try_lock
+from devkit.servers import EmbeddedFailed, write_private
 
 JOIN_SECONDS = 90.0
 COUNT_EVERY_SECONDS = 0.5

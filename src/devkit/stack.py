@@ -18,11 +18,13 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from devkit import children, configuration, embedded
+from devkit import children, configuration
 from devkit.children import ChildFailed
 from devkit.configuration import Configuration, Databases, Ports
-from devkit.embedded import PostgresServer, Server, ValkeyServer
+from devkit.postgres import start_postgres
+from devkit.servers import Server
 from devkit.supervisor import HttpAnswers, LogSays, ProcessFailed, Program, Supervisor, TcpAccepts
+from devkit.valkey import start_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = ("sandbox", "matcher", "relay", "worker", "provisioner", "api", "gateway")
@@ -202,13 +204,13 @@ class Stack:
         if databases is None:
             fresh = not (self.state_dir / "postgres").exists()
             self._tell("making a PostgreSQL cluster (the first time only)" if fresh else "starting PostgreSQL")
-            postgres = embedded.start_postgres(self.state_dir, volatile=self._volatile)
+            postgres = start_postgres(self.state_dir, volatile=self._volatile)
             self._keep("postgres", postgres)
             databases = configuration.embedded_databases(self.state_dir, admin=postgres.url())
         redis_url = self._environ.get("KEYSTEAD_REDIS_URL")
         if redis_url is None:
             self._tell("starting Valkey")
-            valkey = embedded.start_valkey(self.state_dir)
+            valkey = start_valkey(self.state_dir)
             self._keep("valkey", valkey)
             redis_url = valkey.url()
         ports = Ports.remembered(self.state_dir / "ports.json", preferred=self._preferred)
@@ -221,7 +223,7 @@ class Stack:
             settings=self._settings,
         )
 
-    def _keep(self, name: str, server: PostgresServer | ValkeyServer) -> None:
+    def _keep(self, name: str, server: Server) -> None:
         self._servers[name] = server
         self._exit.callback(server.stop)
 

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from devkit.configuration import kept_secret
-from devkit.embedded import write_private
 from devkit.errors import CannotRun
+from devkit.servers import write_private
 from devkit.stack import Stack
 from devkit.supervisor import ProcessFailed
 

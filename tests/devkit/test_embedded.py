@@ -14,9 +14,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from devkit import embedded
-from devkit.embedded import EmbeddedFailed, start_postgres, start_valkey
+from devkit import postgres
+from devkit.embedded import embedded
 from devkit.locks import Claimed
+from devkit.postgres import start_postgres
+from devkit.servers import EmbeddedFailed, free_port
+from devkit.valkey import start_valkey
 from tests.devkit.processes import Who, await_nothing, line_of, mentioning, program
 
 pytestmark = pytest.mark.processes
@@ -24,9 +27,9 @@ pytestmark = pytest.mark.processes
 HOLD = """
 import sys, time
 from pathlib import Path
-from devkit import embedded
+from devkit import embedded, postgres
 folder, identity, end = sys.argv[1:]
-embedded.ROOT_BECOMES = (identity,)
+postgres.ROOT_BECOMES = (identity,)
 with embedded.embedded(Path(folder), volatile=True) as servers:
     print("READY", servers.postgres_url, servers.redis_url, servers.postgres.child.pid, flush=True)
     if end == "error":
@@ -91,7 +94,7 @@ def _children(pid: int) -> list[int]:
 def test_folder_that_nobody_can_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root hands its servers to nobody")
-    monkeypatch.setattr(embedded, "ROOT_BECOMES", ("nobody",))
+    monkeypatch.setattr(postgres, "ROOT_BECOMES", ("nobody",))
     tmp_path.chmod(0o700)
     server = start_postgres(tmp_path, volatile=True)
     outside = Path(f"/proc/{server.child.pid}/cwd").readlink().parents[1]
@@ -112,8 +115,8 @@ def test_data_follow_a_change_of_user(tmp_path: Path, monkeypatch: pytest.Monkey
         pytest.skip("only root runs its servers as somebody else")
     url = ""
     for identity in ("userns", "nobody", "userns"):
-        monkeypatch.setattr(embedded, "ROOT_BECOMES", (identity,))
-        with embedded.embedded(_reachable(tmp_path), volatile=True) as servers:
+        monkeypatch.setattr(postgres, "ROOT_BECOMES", (identity,))
+        with embedded(_reachable(tmp_path), volatile=True) as servers:
             assert servers.postgres_url == (url or servers.postgres_url)
             url = servers.postgres_url
             with psycopg.connect(url, autocommit=True) as connection:
@@ -127,14 +130,14 @@ def _reachable(folder: Path) -> Path:
 
 
 def test_taken_port_is_left_to_its_owner(tmp_path: Path) -> None:
-    with embedded.embedded(tmp_path, volatile=True) as servers:
+    with embedded(tmp_path, volatile=True) as servers:
         ports = servers.postgres.port, servers.valkey.port
     with socket.socket() as first, socket.socket() as second:
         for listener, port in zip((first, second), ports, strict=True):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))
             listener.listen()
-        with embedded.embedded(tmp_path, volatile=True) as servers:
+        with embedded(tmp_path, volatile=True) as servers:
             assert servers.postgres.port not in ports
             assert servers.valkey.port not in ports
             assert redis.Redis.from_url(servers.redis_url).ping()
@@ -146,16 +149,16 @@ def test_port_taken_between_look_and_start(tmp_path: Path, monkeypatch: pytest.M
         listener.listen()
         taken = listener.getsockname()[1]
         ports = iter([taken, taken])
-        choose = embedded.free_port
-        monkeypatch.setattr(embedded, "free_port", lambda: next(ports, None) or choose())
-        with embedded.embedded(tmp_path, volatile=True) as servers:
+        choose = free_port
+        monkeypatch.setattr("devkit.servers.free_port", lambda: next(ports, None) or choose())
+        with embedded(tmp_path, volatile=True) as servers:
             assert taken not in (servers.postgres.port, servers.valkey.port)
             with psycopg.connect(servers.postgres_url) as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_folder_in_use_says_by_whom(tmp_path: Path) -> None:
-    with embedded.embedded(tmp_path, volatile=True):
+    with embedded(tmp_path, volatile=True):
         with pytest.raises(Claimed, match=f"process {os.getpid()}"):
             start_postgres(tmp_path)
         with pytest.raises(Claimed, match="Valkey"):
@@ -163,7 +166,7 @@ def test_folder_in_use_says_by_whom(tmp_path: Path) -> None:
 
 
 def test_killed_servers_come_back_with_data_and_port(tmp_path: Path) -> None:
-    with embedded.embedded(tmp_path) as servers:
+    with embedded(tmp_path) as servers:
         with psycopg.connect(servers.postgres_url, autocommit=True) as connection:
             connection.execute("CREATE TABLE kept ()")
         for server in (servers.postgres, servers.valkey):
@@ -212,7 +215,7 @@ def test_bad_setting_shows_what_the_server_said(tmp_path: Path) -> None:
 
 
 def test_servers_want_their_passwords_and_listen_on_loopback_only(tmp_path: Path) -> None:
-    with embedded.embedded(tmp_path, volatile=True, settings={"work_mem": "5MB"}) as servers:
+    with embedded(tmp_path, volatile=True, settings={"work_mem": "5MB"}) as servers:
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(servers.postgres.url(password="guess")).close()
         with pytest.raises(redis.AuthenticationError):

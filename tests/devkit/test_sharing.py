@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import redis
 
-from devkit.embedded import EmbeddedFailed
+from devkit.servers import EmbeddedFailed
 from devkit.sharing import shared_embedded
 from tests.devkit.processes import Who, await_nothing, line_of, mentioning, program
 

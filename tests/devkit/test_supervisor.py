@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from devkit.children import Child, ChildFailed
-from devkit.embedded import free_port
+from devkit.servers import free_port
 from devkit.supervisor import HttpAnswers, LogSays, Probe, ProcessFailed, Program, Supervisor, TcpAccepts
 from tests.devkit.processes import Who, await_nothing, line_of, mentioning, program
 
