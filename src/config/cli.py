@@ -23,10 +23,12 @@ _COMMANDS = {
     "openapi": "config.commands.documents:openapi",
     "operator": "config.commands.operators:operator",
     "org": "config.commands.organizations:org",
+    "outbox": "config.commands.background:outbox",
     "plan": "config.commands.organizations:plan",
     "relay": "config.commands.processes:relay",
     "settings": "config.commands.documents:settings_reference",
     "up": "config.commands.development:up",
+    "verify": "config.commands.background:verify",
 }
 
 
