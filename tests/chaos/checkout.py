@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ import httpx2
 
 from devkit.demo.receiver import Receiver
 from devkit.stack import Stack
-from keystead import CheckoutResult, ConnectionFailed, Device, GatewayError, KeysteadError
+from keystead import Checkout, CheckoutResult, ConnectionFailed, Device, GatewayError, KeysteadError
 from tests.chaos.report import Report, seed
 from tests.chaos.shop import Person, Shop, open_shop, set_faults, sign_checkout
 

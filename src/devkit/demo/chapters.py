@@ -326,7 +326,7 @@ def _strangers(story: Story, acme: Tenant, globex: Tenant, anna: Enrolled, gusta
     )
     device = story.refused(
         f"{globex.slug}'s terminal knocks at {acme.slug}'s gateway",
-        lambda: trespasser.connect(),
+        trespasser.connect,
         by=GatewayError,
         because=lambda error: isinstance(error, GatewayError),
     )

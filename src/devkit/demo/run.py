@@ -11,7 +11,6 @@ import secrets
 import shutil
 from pathlib import Path
 
-from keystead import KeysteadError
 from rich.console import Console
 
 from devkit.demo import chapters
@@ -19,6 +18,7 @@ from devkit.demo.receiver import Receiver
 from devkit.demo.story import Story
 from devkit.stack import Stack
 from devkit.up import ended_by_signals, narrator
+from keystead import KeysteadError
 
 
 def run(*, state_dir: Path, keep: bool, console: Console) -> bool:

@@ -64,7 +64,10 @@ def loot(stack: Stack, *, slug: str, person: str) -> Loot:
             "id, person_id, organization_key_version, wrapped", "keyring_personkey", "purpose = 'biometric'"
         )
     return Loot(
-        sealed=tuple(Ciphertext(organization_id, person_id, *row[:3], bytes(row[3])) for row in sealed),
+        sealed=tuple(
+            Ciphertext(organization_id, person_id, modality, model, version, bytes(ciphertext))
+            for modality, model, version, ciphertext in sealed
+        ),
         organization_keys={
             version: OrganizationKeyRow(key_id, organization_id, "biometric", version, bytes(wrapped), kms_key)
             for key_id, version, wrapped, kms_key in organization_keys
