@@ -150,7 +150,7 @@ class DeviceCredential(Model):
 
 
 class GatewaySession(Model):
-    """One authenticated socket. Its nonce is here for ever, so that no proof opens two sessions."""
+    """One authenticated socket. Its nonce is here, so that no proof opens two sessions."""
 
     id_prefix: ClassVar[str] = "gws"
     privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -23,6 +23,8 @@ from tenants.devices.models import (
 )
 from tenants.devices.rules import proofs
 
+SESSIONS_KEPT = timedelta(days=30)
+"""Far longer than a proof is good for; after that nobody asks when a device was connected."""
 _NAMES = frozenset({"sub", "credential", "nonce"})
 
 
@@ -82,6 +84,7 @@ def open_session(*, token: str, nonce: str, audience: str, clock: Clock = utc_no
         raise _not_proven(f"credential_{credential.status}")
     try:
         with transaction.atomic():
+            GatewaySession.objects.filter(device_id=device_id, created_at__lt=clock() - SESSIONS_KEPT).delete()
             session = GatewaySession.objects.create(
                 device_id=device_id, credential=credential, nonce=nonce, created_at=clock()
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -30,6 +31,24 @@ def openapi(*, check: bool, publish: bool, allow_breaking: bool) -> None:
             documents.check_published(folder=DOCS)
     except (documents.Drift, documents.Breaking) as error:
         fail(str(error))
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Fail when docs/asyncapi.json is out of date; write nothing.")
+def asyncapi(*, check: bool) -> None:
+    """Write docs/asyncapi.json from the frames of the gateway."""
+    set_up_django()
+    from tenants.devices.gateway import asyncapi as gateway
+
+    path = DOCS / "asyncapi.json"
+    written = json.dumps(gateway.document(), indent=2, sort_keys=True) + "\n"
+    if check:
+        if not path.exists() or path.read_text() != written:
+            fail("docs/asyncapi.json is out of date: run `keystead asyncapi`")
+        err.print("docs/asyncapi.json: up to date")
+        return
+    path.write_text(written)
+    err.print("docs/asyncapi.json: written")
 
 
 @click.command()

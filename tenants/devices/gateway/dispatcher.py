@@ -58,6 +58,7 @@ class Dispatcher:
         self.slow_handlers = asyncio.Semaphore(self.limits.slow_handlers_max)
         self._sockets: dict[tuple[UUID, UUID], Socket] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._telling: set[asyncio.Task[None]] = set()
         self._redis = Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=5)
         self.presence = Presence(redis=self._redis, expires_after_ms=int(self.limits.silence_max_s * 1000))
 
@@ -106,10 +107,10 @@ class Dispatcher:
         if older is not None:
             await older.end(Close.REPLACED, "the device opened another session")
         hint = Hint("session", session.organization.id, session.device.id, session.id)
-        try:
-            await self._redis.publish(CHANNEL, hint.encode())
-        except RedisError as error:
-            log.warning("gateway.hint_lost", kind="session", error=type(error).__name__)
+        # Nobody waits for it: a Redis that hangs must not keep devices from getting ready.
+        telling = asyncio.create_task(self._tell(hint))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     async def remove(self, socket: Socket) -> None:
         """Forget a socket that has closed."""
@@ -158,6 +159,12 @@ class Dispatcher:
         for socket in sockets:
             if socket.session.device.id in state.waiting:
                 await socket.deliver()
+
+    async def _tell(self, hint: Hint) -> None:
+        try:
+            await self._redis.publish(CHANNEL, hint.encode())
+        except RedisError as error:
+            log.warning("gateway.hint_lost", kind=hint.kind, error=type(error).__name__)
 
     async def _listen(self) -> None:
         while True:

@@ -31,6 +31,9 @@ from tests.factories.checkouts import Terminal, as_text, face, seen, terminal
 from tests.factories.device_keys import DeviceKey
 from tests.tenants.checkouts.conftest import Shop
 
+# One database, and what runs on it, for the module: keep its tests on one worker.
+pytestmark = pytest.mark.xdist_group("checkouts")
+
 ABOVE = 10_001
 
 

@@ -25,6 +25,9 @@ from tests.factories.devices import Enrolled, enrolled
 from tests.factories.gateway import Gateway, authenticate, gateway, line, ready_line
 from tests.harness.live import LiveDatabase, live_database
 
+# One database, and what runs on it, for the module: keep its tests on one worker.
+pytestmark = pytest.mark.xdist_group("gateway")
+
 LIMITS = Limits(recheck_interval_s=0.5, presence_interval_s=0.3, redeliver_after_s=1)
 
 
