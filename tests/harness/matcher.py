@@ -33,15 +33,14 @@ class RunningMatcher:
 
 
 @contextmanager
-def running_matcher(*, database_url: str, log: Path, **settings: str) -> Iterator[RunningMatcher]:
-    """Start a matcher on a free port and stop it at the end. `settings` are further KEYSTEAD_* values."""
+def running_matcher(*, log: Path, **settings: str) -> Iterator[RunningMatcher]:
+    """Start a matcher on a free port and stop it at the end. `settings` are KEYSTEAD_* values: `database_url`, .."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     child = {
         **{name: value for name, value in os.environ.items() if not name.startswith("KEYSTEAD_")},
         "PYTHONPATH": os.pathsep.join((str(environment.ROOT), str(environment.ROOT / "src"))),
-        "KEYSTEAD_DATABASE_URL": database_url,
         "KEYSTEAD_KMS_URL": environment.BIOMETRIC_KMS_URL,
         "KEYSTEAD_MATCHER_SERVICE_PUBLIC_KEY_FILE": str(environment.SERVICE_PUBLIC_KEY),
         "KEYSTEAD_MATCHER_PORT": str(port),

@@ -192,7 +192,7 @@ def enrolled(person_id: UUID, template: Template) -> TemplateEnrolled:
 @contextmanager
 def world(database: LiveDatabase, log: Path, **settings: str) -> Iterator[World]:
     """A world whose matcher is stopped at the end."""
-    with running_matcher(database_url=database.app_url, log=log, **settings) as matcher:
+    with running_matcher(log=log, **{"database_url": database.app_url, **settings}) as matcher:
         made = World(matcher=matcher, database=database)
         try:
             yield made

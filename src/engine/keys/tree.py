@@ -138,6 +138,14 @@ class OrganizationKeys:
         self._drop(slot, replacement=(asked_at, row, key))
         return key
 
+    def known(self, organization_id: UUID, key_id: UUID) -> OrganizationKeyRow | None:
+        """The row of a key that is in the cache and fresh, so that it need not be read again."""
+        with self._lock:
+            held = self._keys.get((organization_id, key_id))
+        if held and self._clock() - held[0] < self._max_seconds:
+            return held[1]
+        return None
+
     @contextmanager
     def lend(self, row: OrganizationKeyRow) -> Iterator[bytearray]:
         """The key's bytes for the length of a block; see `SecretKey.use`."""

@@ -38,9 +38,14 @@ def key_holder(purpose: Purpose) -> KeyHolder:
 
 
 def sealer(row_of: Callable[[UUID | None], OrganizationKeyRow | None]) -> Sealer:
-    """The current organization's sealer of secrets."""
+    """The current organization's sealer of secrets. Key rows are read once while their key is cached."""
     _, keys = _kms(settings.KMS_URL)
-    return Sealer(keys, organization_id=current_organization().id, row_of=row_of)
+    organization_id = current_organization().id
+
+    def known_or_read(key_id: UUID | None) -> OrganizationKeyRow | None:
+        return (key_id and keys.known(organization_id, key_id)) or row_of(key_id)
+
+    return Sealer(keys, organization_id=organization_id, row_of=known_or_read)
 
 
 def matcher_client() -> MatcherClient:

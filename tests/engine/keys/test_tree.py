@@ -85,6 +85,18 @@ def test_no_key_is_cached_for_more_than_five_minutes(kms: FileKms) -> None:
         OrganizationKeys(kms, max_seconds=301)
 
 
+def test_the_row_of_a_key_is_known_while_the_key_is_fresh(kms: FileKms) -> None:
+    clock = Seconds()
+    keys = OrganizationKeys(kms, max_seconds=60, clock=clock)
+    row = organization_key(kms)
+    assert keys.known(A, row.id) is None
+    keys.get(row)
+    assert keys.known(A, row.id) == row
+    assert keys.known(B, row.id) is None
+    clock.now = 60
+    assert keys.known(A, row.id) is None
+
+
 def test_forgetting_overwrites_one_organization_and_no_other(kms: FileKms) -> None:
     keys = OrganizationKeys(kms)
     row_a, row_b = organization_key(kms, A), organization_key(kms, B)

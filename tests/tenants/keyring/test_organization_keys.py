@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from engine.keys.contexts import PURPOSES
 from engine.keys.envelope import EnvelopeBroken
@@ -222,6 +223,14 @@ def test_a_secret_opens_for_its_use_record_and_organization_alone(w: World) -> N
         OrganizationKey.objects.bulk_create([stolen])
         with pytest.raises(Exception, match="the key or the context is not the one"):
             services.open_secret(purpose_name="webhooks.secret", record_id="we_1", sealed=sealed)
+
+
+def test_opening_again_asks_neither_the_database_nor_the_kms(in_a: OrganizationContext) -> None:
+    sealed = services.seal_secret(purpose_name="oauth", record_id="k1", plaintext=b"secret")
+    services.open_secret(purpose_name="oauth", record_id="k1", sealed=sealed)
+    with CaptureQueriesContext(connection) as queries:
+        assert services.open_secret(purpose_name="oauth", record_id="k1", sealed=sealed) == b"secret"
+    assert len(queries) == 0
 
 
 def test_an_organization_cannot_delete_its_keys(in_a: OrganizationContext) -> None:

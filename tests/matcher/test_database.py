@@ -1,0 +1,52 @@
+"""A database that goes away, and one that comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+
+from tests.harness.live import LiveDatabase
+from tests.matcher.test_walls import mint, post, search_body
+from tests.matcher.world import World, claims, new_model, vector, world
+
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("matcher")]
+
+
+def test_lost_connections_are_replaced_without_a_failed_call(w: World) -> None:
+    model = new_model()
+    person = w.enroll(w.a, model, vector(1))
+    for _ in range(3):
+        assert w.found(w.a, model, vector(1)) == [person.person_id]
+        with psycopg.connect(os.environ["KEYSTEAD_TEST_POSTGRES_URL"], autocommit=True) as admin:
+            ended = admin.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = 'keystead-matcher' AND datname = %s",
+                [w.database.name],
+            ).fetchone()
+        assert ended
+        assert ended[0] >= 1
+    assert w.found(w.a, model, vector(1)) == [person.person_id]
+
+
+def test_without_a_database_it_starts_and_says_what_is_missing(matcher_database: LiveDatabase, tmp_path: Path) -> None:
+    nowhere = "postgresql://ks_app:x@127.0.0.1:9/none"
+    with world(matcher_database, tmp_path / "log", database_url=nowhere) as lonely:
+        with pytest.raises(HTTPError) as not_ready:
+            urlopen(f"{lonely.matcher.url}/readyz", timeout=10)
+        assert json.load(not_ready.value)["database"] == "unreachable"
+        status, problem = post(lonely, "identify", search_body(), token=mint(claims(lonely.a)))
+        assert (status, problem["code"]) == (503, "database_unreachable")
+
+
+def test_the_matchers_login_can_do_nothing_by_itself(matcher_database: LiveDatabase) -> None:
+    with (
+        psycopg.connect(matcher_database.app_url) as login,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        login.execute("SELECT * FROM o_test_a.identity_template")
