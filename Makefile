@@ -53,6 +53,7 @@ check: venv ## lint, types, import contracts, security, migrations, drift of gen
 	$(BIN)/keystead check
 	$(BIN)/python -m tests.architecture.migrations
 	$(BIN)/keystead bake --check
+	$(CHECK_ENV) $(BIN)/keystead openapi --check
 	$(BIN)/keystead settings --check
 
 bench: venv ## a benchmark by name: make bench NAME=routing
