@@ -5,7 +5,7 @@ payment = payments.advance(payment_id=payment.id)                               
 """
 
 from tenants.payments.services.accounts import AccountNameTaken, create_account, update_account
-from tenants.payments.services.advance import Busy, advance, next_look, sweep
+from tenants.payments.services.carrying import Busy, advance, next_look, sweep
 from tenants.payments.services.hooks import process, receive
 from tenants.payments.services.intents import (
     AmountTooLarge,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import stamina
 
 from engine.tenancy.context import OrganizationContext
 from tenants.payments import services as payments
@@ -50,3 +51,10 @@ def shop(sandbox: SandboxProcess, in_org_a: OrganizationContext) -> Shop:
     keys = (sandbox.new_key(), sandbox.new_key())
     first, second = (make.provider_account(sandbox, key, priority=priority) for priority, key in enumerate(keys))
     return Shop(sandbox, keys, (first, second))
+
+
+@pytest.fixture(autouse=True)
+def quick_retries() -> Iterator[None]:
+    """The provider client's retries happen, without their pauses."""
+    with stamina.set_testing(True, attempts=3, cap=True):
+        yield
