@@ -177,7 +177,7 @@ def test_the_executioner_does_kill(monkeypatch: pytest.MonkeyPatch, shop: Shop) 
     assert payment.status == "pending"
     attempt = payment.attempts.get()
     # A planted fault: a worker that forgets the committed key makes a new one, and charges again.
-    Attempt.objects.filter(id=attempt.id).update(charge_key="another", place_key="another", status="created")
+    Attempt.objects.filter(id=attempt.id).update(charge_key="new 1", place_key="new 2", status="created")
     Attempt.objects.filter(id=attempt.id).update(provider_reference=None)
     for _ in range(2):
         clock.pass_(seconds=60)
