@@ -38,6 +38,8 @@ def test_the_worlds_have_something_to_steal(worlds: Worlds) -> None:
 @pytest.mark.parametrize("one", OPERATIONS, ids=str)
 def test_another_organizations_objects_are_out_of_reach(worlds: Worlds, one: Operation) -> None:
     for attacker, victim in ((worlds.a, worlds.b), (worlds.b, worlds.a)):
+        attacker.renew_tokens()
+        victim.renew_tokens()
         with untouched(victim, worlds.database.owner_url):
             leaks = list(attack(one, attacker=attacker, victim=victim))
         assert leaks == []
@@ -103,6 +105,8 @@ def _forget_documents() -> None:
 
 
 def test_planted_an_endpoint_that_leaks_is_noticed(worlds: Worlds, planted: Any) -> None:
+    worlds.a.renew_tokens()
+    worlds.b.renew_tokens()
     found = planted(path(f"v1/leaky/{typeid('per', 'person_id')}", LeakyPerson.as_view()))
     assert worlds.b.client("owner").get(found.url(worlds.b)).status_code == 200
     leaks = list(attack(found, attacker=worlds.a, victim=worlds.b))

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import psycopg
 from rest_framework.test import APIClient
 
 from engine import ids
 from engine.outbox.inline import drain
-from engine.tenancy.context import OrganizationContext
+from engine.tenancy.context import OrganizationContext, organization
 from tests.devkit.sandbox.server import SandboxProcess
 from tests.e2e.examples import ID_SUFFIX
 from tests.factories import access
+from tests.factories.checkouts import Terminal, seen
 from tests.factories.devices import Enrolled, enrolled
 
 # The same in both organizations: what must not cross is not told apart by its content.
@@ -42,6 +44,13 @@ class World:
         headers = {"HTTP_AUTHORIZATION": f"Bearer {self.tokens[principal]}"} if principal else {}
         return APIClient(HTTP_HOST=(at or self).host, raise_request_exception=False, **headers)
 
+    def renew_tokens(self) -> None:
+        """Sign in again where an attack, or time, has ended a session of the attacker's own."""
+        if self.client("owner").get("/v1/sessions").status_code != 200:
+            self.tokens["owner"] = access.member_token(self.organization)
+        if self.client("app").get("/v1/people").status_code != 200:
+            self.tokens["app"] = access.app_token(self.organization, "admin")
+
     def secrets(self) -> set[str]:
         """What nobody else may be shown: every id, as text and as UUID, and the mark."""
         suffixes = {one.rpartition("_")[2] for one in self.ids.values()}
@@ -57,7 +66,8 @@ class World:
                 self.remember(item)
         elif isinstance(value, str):
             prefix, _, suffix = value.rpartition("_")
-            if prefix.isalpha() and len(suffix) == len(ID_SUFFIX) and _is_id(prefix, value):
+            # The platform itself, as an actor, has the id of zeros in every organization.
+            if prefix != "sys" and prefix.isalpha() and len(suffix) == len(ID_SUFFIX) and _is_id(prefix, value):
                 self.ids.setdefault(prefix, value)
 
 
@@ -111,6 +121,10 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     make(f"/v1/payments/{paid['id']}/refunds", {"amount_minor": 42, "reason": world.mark})
     world.device = enrolled(org, name=world.mark)
     world.ids |= {"dev": world.device.public_id, "cred": ids.encode("cred", world.device.credential_id)}
+    terminal = Terminal(world.device, model=FACE["model"])
+    probe = np.array(FACE["vector"], dtype="<f4")
+    with organization(org):
+        world.ids["chk"] = terminal.send(terminal.frame(seen(probe))).checkout
     make("/v1/enrolment-codes", {"site": world.ids["site"], "name": world.mark})
     world.remember(owner.get("/v1/sessions").json())
     # Seals what happened so far: events get their numbers, and deliveries come to be.

@@ -1,0 +1,102 @@
+"""Every frame of the gateway, from one organization's device about another's objects."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from typing import Any
+
+import pytest
+
+from tenants.devices.gateway import registry
+from tests.factories.gateway import Gateway, authenticate, gateway, line, ready_line
+from tests.isolation.conftest import Worlds
+from tests.isolation.world import FACE, World, untouched
+
+pytestmark = pytest.mark.xdist_group("isolation")
+
+# The frames that carry no object of anybody's, and are taken from every device that is ready.
+ABOUT_NOTHING = {"heartbeat"}
+COVERED = {"authenticate", "acknowledge", "checkout", *ABOUT_NOTHING}
+
+
+@pytest.fixture(scope="module")
+def served(worlds: Worlds) -> Any:
+    with gateway() as running:
+        yield running
+
+
+def test_every_frame_is_covered() -> None:
+    registry.discover()
+    assert {one.name for one in registry.handlers()} | {"authenticate"} == COVERED
+
+
+async def test_a_device_is_nobody_at_another_organizations_gateway(worlds: Worlds, served: Gateway) -> None:
+    for stranger, host in ((worlds.a, worlds.b), (worlds.b, worlds.a)):
+        assert stranger.device is not None
+        assert host.device is not None
+        with untouched(host, worlds.database.owner_url):
+            async with line(served, host.device.gateway_url) as opened:
+                # Its own key and names, with the audience that this gateway wants to see.
+                answer = await authenticate(opened, stranger.device, audience=host.device.gateway_url)
+                assert answer["type"] == "error"
+            async with line(served, host.device.gateway_url) as opened:
+                # Another's device and credential, under a key that is not theirs.
+                answer = await authenticate(
+                    opened,
+                    stranger.device,
+                    audience=host.device.gateway_url,
+                    sub=host.ids["dev"],
+                    credential=host.ids["cred"],
+                )
+                assert answer["type"] == "error"
+
+
+async def test_a_checkout_finds_nobody_of_another_organization(worlds: Worlds, served: Gateway) -> None:
+    """Both organizations have enrolled the same face: each device finds its own person, and no other."""
+    for mine, other in ((worlds.a, worlds.b), (worlds.b, worlds.a)):
+        with untouched(other, worlds.database.owner_url):
+            assert mine.device is not None
+            async with ready_line(served, mine.device) as opened:
+                answer = await opened.ask(_checkout(mine, 901))
+                assert other.ids["per"] not in str(answer)
+                claimed = await opened.ask(_checkout(mine, 902, claimed_person=other.ids["per"]))
+                assert claimed["status"] == "declined"
+                assert claimed["reason"] == "claim_mismatch"
+                confirmed = await opened.ask(_checkout(mine, 903, confirmation={"checkout": other.ids["chk"]}))
+                assert confirmed.get("status") != "approved" or confirmed["type"] == "error"
+                for secret in other.secrets():
+                    assert secret not in str((answer, claimed, confirmed))
+
+
+async def test_a_command_of_another_organization_cannot_be_acknowledged(worlds: Worlds, served: Gateway) -> None:
+    assert worlds.a.device is not None
+    with untouched(worlds.b, worlds.database.owner_url):
+        async with ready_line(served, worlds.a.device) as opened:
+            answer = await opened.ask({"type": "acknowledge", "command": worlds.b.ids["evt"].replace("evt", "cmd")})
+            assert answer["type"] in {"error", "acknowledged"}
+            assert worlds.b.mark not in str(answer)
+
+
+def _checkout(world: World, sequence: int, **changes: Any) -> dict[str, Any]:
+    from engine.clock import utc_now
+
+    assert world.device is not None
+    vector = [
+        number * (1 + sequence / 1e6) + (0.001 if place == sequence % 7 else 0)
+        for place, number in enumerate(FACE["vector"])
+    ]
+    return world.device.key.sign(
+        {
+            "type": "checkout",
+            "sequence": sequence,
+            "amount_minor": 100,
+            "currency": world.organization.currency,
+            "modality": FACE["modality"],
+            "model": FACE["model"],
+            "probe": base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode(),
+            "captured_at": utc_now().isoformat(),
+            "liveness": {"method": "passive", "score": 0.97},
+            **changes,
+        }
+    )
