@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 _TROUBLE_SECONDS = 1.0
 _OBSERVE_SECONDS = 10.0
-# Between two sweeps, so that a hint per request does not become a sweep per request.
 _BREATH_SECONDS = 0.01
 
 
@@ -88,7 +87,9 @@ class Relay:
         while not stop.is_set():
             try:
                 close_old_connections()
+                began = time.monotonic()
                 sent = self.sweep()
+                took = time.monotonic() - began
                 if time.monotonic() - observed > _OBSERVE_SECONDS:
                     metrics.observe()
                     observed = time.monotonic()
@@ -98,7 +99,8 @@ class Relay:
                 continue
             if sent == 0:
                 listener.wait(self.options.sweep_seconds)
-                stop.wait(_BREATH_SECONDS)
+                # A hint per request must not become a sweep per request: half of the time at most.
+                stop.wait(max(_BREATH_SECONDS, took))
         listener.close()
 
 
