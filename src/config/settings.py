@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import unquote
 
 from config import environment as _environment
@@ -27,20 +25,6 @@ ASGI_APPLICATION = "config.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Which schema an app's tables stand in -------------------------------------------------------
-
-
-def _landed(apps: list[str]) -> list[str]:
-    """Lead: goes away when every app is on main."""
-    root = Path(__file__).resolve().parents[2]
-    ours = {
-        name: any((base / name.replace(".", "/") / "apps.py").exists() for base in (root, root / "src"))
-        for name in apps
-        if name.split(".")[0] in ("shared", "tenants", "engine", "provisioning")
-    }
-    if "tenants.access" in ours and not ours["tenants.access"]:
-        ours["oauth2_provider"] = False
-    return [name for name in apps if ours.get(name, find_spec(name.split(".")[0]) is not None)]
-
 
 _BOTH = [
     "shared.accounts",
@@ -73,11 +57,6 @@ TENANT_APPS = [
     "tenants.checkouts",
     *_BOTH,
 ]
-_BOTH = _landed(_BOTH)
-SHARED_APPS = _landed(SHARED_APPS)
-TENANT_APPS = _landed(TENANT_APPS)
-if "shared.accounts" not in _BOTH:
-    SHARED_APPS = [name for name in SHARED_APPS if not name.startswith("django_otp")]
 INSTALLED_APPS = [
     *dict.fromkeys([*SHARED_APPS, *TENANT_APPS]),
     "django.contrib.staticfiles",
@@ -93,8 +72,7 @@ TENANT_MODEL = "organizations.Organization"
 TENANT_DOMAIN_MODEL = "organizations.Domain"
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 TENANCY_DIRECTORY = "shared.organizations.directory"
-if "shared.accounts" in _BOTH:
-    AUTH_USER_MODEL = "accounts.User"
+AUTH_USER_MODEL = "accounts.User"
 OAUTH2_PROVIDER_APPLICATION_MODEL = "access.App"
 
 # --- The database --------------------------------------------------------------------------------
