@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from tenants.devices.gateway import registry
+from tenants.devices.rules import proofs
+from tests.factories.device_keys import DeviceKey
 from tests.factories.gateway import Gateway, authenticate, gateway, line, ready_line
 from tests.isolation.conftest import Worlds
 from tests.isolation.world import FACE, World, untouched
 
 pytestmark = pytest.mark.xdist_group("isolation")
 
-# The frames that carry no object of anybody's, and are taken from every device that is ready.
-ABOUT_NOTHING = {"heartbeat"}
-COVERED = {"authenticate", "acknowledge", "checkout", *ABOUT_NOTHING}
+# The frames that every device may send, by the test below that sends them; `heartbeat` says nothing.
+COVERED = {"authenticate", "acknowledge", "heartbeat", "checkout", "profile", "rotate_key"}
+BUILT_IN = {"authenticate", "acknowledge", "heartbeat"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def served(worlds: Worlds) -> Any:
 
 def test_every_frame_is_covered() -> None:
     registry.discover()
-    assert {one.name for one in registry.handlers()} | {"authenticate"} == COVERED
+    assert {one.name for one in registry.handlers()} | BUILT_IN == COVERED
 
 
 async def test_a_device_is_nobody_at_another_organizations_gateway(worlds: Worlds, served: Gateway) -> None:
@@ -76,6 +78,20 @@ async def test_a_command_of_another_organization_cannot_be_acknowledged(worlds: 
             answer = await opened.ask({"type": "acknowledge", "command": worlds.b.ids["evt"].replace("evt", "cmd")})
             assert answer["type"] in {"error", "acknowledged"}
             assert worlds.b.mark not in str(answer)
+
+
+async def test_a_device_speaks_of_itself_only(worlds: Worlds, served: Gateway) -> None:
+    assert worlds.a.device is not None
+    assert worlds.b.device is not None
+    with untouched(worlds.b, worlds.database.owner_url):
+        async with ready_line(served, worlds.a.device) as opened:
+            profile = await opened.ask({"type": "profile"})
+            assert profile["device"] == worlds.a.ids["dev"]
+            assert not any(secret in str(profile) for secret in worlds.b.secrets())
+            key = DeviceKey()
+            proof = key.proof(typ=proofs.ROTATION, audience=worlds.b.device.gateway_url, sub=worlds.b.ids["dev"])
+            answer = await opened.ask({"type": "rotate_key", "public_key": key.jwk, "proof": proof})
+            assert answer["type"] == "error"
 
 
 def _checkout(world: World, sequence: int, **changes: Any) -> dict[str, Any]:

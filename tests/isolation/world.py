@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,10 +138,23 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
 @contextmanager
 def untouched(world: World, database_url: str) -> Iterator[None]:
     """Nothing in the world's schema, nor any message in its name, changes inside the block."""
-    before = fingerprint(world, database_url)
+    before = _at_rest(world, database_url)
     yield
     after = fingerprint(world, database_url)
     assert {table for table in before if before[table] != after[table]} == set()
+
+
+def _at_rest(world: World, database_url: str) -> dict[str, str]:
+    """The fingerprint once the world's own sockets, closed a moment ago, have been written down."""
+    deadline = time.monotonic() + 10
+    found = fingerprint(world, database_url)
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        again = fingerprint(world, database_url)
+        if again == found:
+            break
+        found = again
+    return found
 
 
 def fingerprint(world: World, database_url: str) -> dict[str, str]:
