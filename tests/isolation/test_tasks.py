@@ -34,7 +34,9 @@ OF_THE_PLATFORM = {"provisioning.advance"}
 
 
 def test_every_message_is_covered() -> None:
-    assert set(registry.names()) - OF_THE_PLATFORM == set(PAYLOADS)
+    # Other suites register handlers of their own, to watch the outbox at work.
+    ours = {name for name in registry.names() if not registry.find(name).function.__module__.startswith("tests.")}
+    assert ours - OF_THE_PLATFORM == set(PAYLOADS)
 
 
 @pytest.mark.parametrize("name", sorted(PAYLOADS))
