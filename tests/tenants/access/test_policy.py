@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from engine.errors import InvalidInput, NotFound
 from engine.principals import SYSTEM, Principal
 from engine.tenancy.context import OrganizationContext, organization
 from shared.accounts import selectors as accounts
+from shared.accounts import services as accounts_services
 from tenants.access import policy, selectors, services
 from tenants.access.models import Grant, PolicyRevision
 from tenants.audit.models import Entry
@@ -258,8 +260,20 @@ def test_every_change_counts_in_the_policy_s_revision(owner: Principal, nobody: 
     assert PolicyRevision.objects.get().revision == before + 2
 
 
-def test_two_owners_cannot_throw_each_other_out(live_db: LiveDatabase, org_a: OrganizationContext) -> None:
+def test_two_owners_cannot_throw_each_other_out(
+    live_db: LiveDatabase, org_a: OrganizationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each sees the other as the owner who stays; only one of them may be right."""
+    both_inside = threading.Barrier(2)
+    deactivate = accounts_services.deactivate
+
+    def slowly(**given: Any) -> None:
+        # Without a lock both get here, and then both look for the owner who stays.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_inside.wait(timeout=2)
+        deactivate(**given)
+
+    monkeypatch.setattr(accounts_services, "deactivate", slowly)
     owners = [factory.member(org_a, "owner").principal for _ in range(2)]
     with organization(org_a):
         # The template's own owners would hide the race.
