@@ -42,6 +42,7 @@ def worlds(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any)
                 org = directory.by_host(f"org-{letter}.{environment.BASE_DOMAIN}")
                 assert org is not None
                 made.append(world.build(org, sandbox=sandbox))
-            yield Worlds(*made, database)
+            a, b = made
+            yield Worlds(a, b, database)
     finally:
         sandbox.stop()

@@ -23,7 +23,7 @@ from tests.factories.checkouts import Terminal, seen
 from tests.factories.devices import Enrolled, enrolled
 
 # The same in both organizations: what must not cross is not told apart by its content.
-FACE = {"modality": "face", "model": "m1", "vector": [0.1, -0.2, 0.3, 0.4] * 32}
+FACE: dict[str, Any] = {"modality": "face", "model": "m1", "vector": [0.1, -0.2, 0.3, 0.4] * 32}
 
 
 @dataclass
