@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 from engine.api.compatibility import resolved
@@ -72,7 +73,7 @@ NEVER = {
     "surrogate": b'"\\udfff"',
     "deep": b"[" * 60 + b"]" * 60,
 }
-# JSON that fits fields of one kind and must be refused, or taken, by all others without a fault.
+# JSON of every kind: refused, or taken, by a field without a fault.
 ODD = {
     "text": b'"text where a number or a vector belongs"',
     "number": b"17",
@@ -94,3 +95,12 @@ ODD = {
     "date": b'"0000-99-99T99:99:99Z"',
     "currency": b'"XXX"',
 }
+
+_OF_EVERY_KIND = ("text", "number", "true", "null", "lists", "object")
+_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict}
+
+
+def odd_for(schema: dict[str, Any]) -> dict[str, bytes]:
+    """Odd values for a field: all of its own kind, and one of every other."""
+    own = _TYPES.get(schema.get("type", "object"), object)
+    return {name: value for name, value in ODD.items() if name in _OF_EVERY_KIND or isinstance(json.loads(value), own)}

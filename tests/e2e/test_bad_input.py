@@ -20,7 +20,7 @@ from engine.api import access, openapi
 from engine.api.compatibility import operations, resolved
 from engine.principals import Principal
 from engine.tenancy.context import OrganizationContext
-from tests.e2e.examples import ID_SUFFIX, NEVER, ODD, example
+from tests.e2e.examples import ID_SUFFIX, NEVER, example, odd_for
 from tests.harness import environment
 
 HOSTS = {openapi.ORGANIZATION: "org-a", openapi.PLATFORM: "platform"}
@@ -139,8 +139,10 @@ def test_every_field_with_every_kind_of_nonsense(case: Case) -> None:
     assert case.body_schema is not None
     schema = resolved(document, case.body_schema)
     whole = {name: json.dumps(example(document, part)).encode() for name, part in schema.get("properties", {}).items()}
-    for field in whole:
-        for what, value in {**NEVER, **ODD}.items():
+    for number, field in enumerate(whole):
+        # The parser refuses these before it knows the field: one field of each body is enough.
+        never = {} if number else NEVER
+        for what, value in {**never, **odd_for(schema["properties"][field])}.items():
             parts = {**whole, field: value}
             body = b"{" + b",".join(json.dumps(k).encode() + b":" + v for k, v in parts.items()) + b"}"
             check(send(case, case.url(), body), f"{field}: {what}", refused=what in NEVER)

@@ -122,7 +122,7 @@ def plan() -> None:
 @plan.command("create")
 @click.argument("code")
 @click.option("--title", default="")
-@click.option("--requests-per-minute", "requests_per_minute_max", type=int, default=600, show_default=True)
+@click.option("--requests-per-minute", "requests_per_minute_max", type=int, default=6000, show_default=True)
 @click.option("--people", "people_max", type=int, default=100_000, show_default=True)
 @click.option("--devices", "devices_max", type=int, default=1_000, show_default=True)
 def create_plan(code: str, title: str, **limits: int) -> None:

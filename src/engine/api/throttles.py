@@ -62,14 +62,19 @@ class Verdict:
 AUTHENTICATED_RATE = Rate(limit=6000, seconds=60)
 ANONYMOUS_RATE = Rate(limit=600, seconds=60, name="anonymous")
 
-RateSource = Callable[[Principal], Rate]
-_rate_source: RateSource | None = None
+OrganizationRate = Callable[[], Rate | None]
+_organization_rate: OrganizationRate | None = None
 
 
-def set_rate_source(source: RateSource | None) -> None:
-    """Install the function that knows the rate of a principal's plan; called on each request."""
-    global _rate_source
-    _rate_source = source
+def set_organization_rate(source: OrganizationRate | None) -> OrganizationRate | None:
+    """Install the function that knows the rate of the present organization's plan.
+
+    It is called on each request of a principal, and answers None where there is no limit. Returns
+    the one that was there before.
+    """
+    global _organization_rate
+    previous, _organization_rate = _organization_rate, source
+    return previous
 
 
 @lru_cache(maxsize=1)
@@ -79,11 +84,12 @@ def _redis(url: str) -> redis.Redis:
 
 def spend(*, key: str, rate: Rate) -> Verdict:
     """Count one request against ``rate`` under ``key`` (prefixed with the tenant here)."""
-    interval = rate.seconds * 1_000_000 // rate.limit
+    limit = max(1, rate.limit)
+    interval = max(1, rate.seconds * 1_000_000 // limit)
     client = _redis(settings.REDIS_URL)
     name = f"{key_prefix()}rate:{rate.name}:{key}"
     try:
-        answer = cast(list[int], client.eval(_SCRIPT, 1, name, str(interval), str(rate.limit)))
+        answer = cast(list[int], client.eval(_SCRIPT, 1, name, str(interval), str(limit)))
     except redis.RedisError as exc:
         log.warning("api.rate_limit_unavailable", error=type(exc).__name__)
         return Verdict(allowed=True, remaining=rate.limit, retry_after=0.0, reset_after=0.0)
@@ -92,9 +98,9 @@ def spend(*, key: str, rate: Rate) -> Verdict:
 
 
 class PrincipalThrottle(BaseThrottle):
-    """DRF's throttle of every view: the plan's rate for a principal, a low one for each address.
+    """DRF's throttle of every view: each caller has a rate, and the organization has its plan's.
 
-    A view may set ``rate`` to a `Rate` of its own, counted under the rate's name.
+    A view may set ``rate`` to a `Rate` of its own, counted under the rate's name for each caller.
     """
 
     verdict: Verdict | None = None
@@ -103,15 +109,21 @@ class PrincipalThrottle(BaseThrottle):
         """Count the request; leave the figures on it for the response headers."""
         principal = getattr(request.user, "principal", None)
         own: Rate | None = getattr(view, "rate", None)
+        shared = None
         if isinstance(principal, Principal):
-            rate = own or (_rate_source(principal) if _rate_source else AUTHENTICATED_RATE)
-            key = f"{principal.kind}:{principal.id}"
+            rate, key = own or AUTHENTICATED_RATE, f"{principal.kind}:{principal.id}"
+            shared = _organization_rate() if _organization_rate else None
         else:
-            rate = own or ANONYMOUS_RATE
-            key = "address:" + _hashed(client_address(request))
-        self.verdict = spend(key=key, rate=rate)
-        request._request.rate_limit = (rate, self.verdict)
-        return self.verdict.allowed
+            rate, key = own or ANONYMOUS_RATE, "address:" + _hashed(client_address(request))
+        verdict = spend(key=key, rate=rate)
+        if shared is not None and verdict.allowed:
+            whole = spend(key="all", rate=shared)
+            # What is nearer to its end is what the caller has to know.
+            if whole.remaining < verdict.remaining:
+                rate, verdict = shared, whole
+        self.verdict = verdict
+        request._request.rate_limit = (rate, verdict)
+        return verdict.allowed
 
     def wait(self) -> float | None:
         """Seconds until a request would pass."""

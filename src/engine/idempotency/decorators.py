@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -18,6 +19,7 @@ from engine.idempotency.services import Answer, Command
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
+_PURGE_CHANCE = 1 / 500
 _REPEATED_HEADERS = ("Location", "ETag")
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -64,6 +66,8 @@ def idempotent(
                     finish=lambda intent: _answer(complete(intent)),
                     lease=lease,
                 )
+            if random.random() < _PURGE_CHANCE:  # noqa: S311  # spreads housekeeping, decides nothing
+                services.purge()
             return _response(answer)
 
         handle.idempotency = "required" if required else "optional"  # type: ignore[attr-defined]

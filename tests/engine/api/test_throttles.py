@@ -60,13 +60,28 @@ def test_a_view_answers_429_and_says_when(signed_in: APIClient, monkeypatch: pyt
     assert ";r=0;" in refused["RateLimit"]
 
 
-def test_a_plan_decides_the_rate(signed_in: APIClient) -> None:
-    name = f"plan-{ids.uuid7().hex}"
-    throttles.set_rate_source(lambda principal: Rate(limit=7, seconds=60, name=name))
+def test_the_plan_of_the_organization_holds_for_all_its_callers_together(signed_in: APIClient) -> None:
+    rate = Rate(limit=2, seconds=3600, name=f"plan-{ids.uuid7().hex}")
+    previous = throttles.set_organization_rate(lambda: rate)
     try:
-        assert signed_in.get("/v1/mine")["RateLimit"].startswith(f'"{name}";r=6')
+        assert signed_in.get("/v1/mine")["RateLimit"].startswith(f'"{rate.name}";r=1')
+        signed_in.credentials(HTTP_AUTHORIZATION="Bearer other")
+        assert signed_in.get("/v1/mine").status_code == 200
+        problem_of(signed_in.get("/v1/mine"), 429, "rate_limited")
     finally:
-        throttles.set_rate_source(None)
+        throttles.set_organization_rate(previous)
+
+
+def test_an_anonymous_flood_does_not_use_the_plan_up(api: APIClient) -> None:
+    rate = Rate(limit=1, seconds=3600, name=f"plan-{ids.uuid7().hex}")
+    previous = throttles.set_organization_rate(lambda: rate)
+    try:
+        for _ in range(3):
+            api.post("/v1/small", {})
+        api.credentials(HTTP_AUTHORIZATION="Bearer member")
+        assert api.get("/v1/mine").status_code == 200
+    finally:
+        throttles.set_organization_rate(previous)
 
 
 def test_without_redis_requests_pass(in_org_a: OrganizationContext, settings) -> None:

@@ -191,7 +191,7 @@ def test_purge_keeps_a_day_and_deletes_the_rest() -> None:
         services.run(command=command(key=str(hours)), act=Effect(), clock=at(NOW - timedelta(hours=hours)))
     with pytest.raises(ValueError, match="24 hours"):
         services.purge(older_than=timedelta(hours=23), clock=at(NOW))
-    assert services.purge(clock=at(NOW), batch=1) == 2
+    assert [services.purge(clock=at(NOW), limit=1) for _ in range(3)] == [1, 1, 0]
     assert IdempotencyKey.objects.count() == 3
 
 
