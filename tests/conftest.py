@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.db import connection, transaction
 from psycopg import ClientCursor
@@ -18,6 +19,10 @@ from engine.tenancy import directory
 from engine.tenancy.context import OrganizationContext, organization
 from tests.harness import databases, environment
 from tests.harness.live import LiveDatabase, live_database
+
+# A busy machine makes no example wrong: no test asserts a time.
+hypothesis.settings.register_profile("keystead", deadline=None)
+hypothesis.settings.load_profile("keystead")
 
 
 @pytest.fixture(scope="session")

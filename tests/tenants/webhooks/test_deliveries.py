@@ -276,6 +276,31 @@ def test_one_probe_goes_ahead_when_the_pause_is_over(org_a, receiver):
         assert (made.endpoint.failures, made.endpoint.paused_until) == (0, None)
 
 
+def test_a_crash_before_the_outcome_is_written_repeats_the_request(org_a, receiver, monkeypatch):
+    """At least once, and recognisable: the receiver sees the same webhook-id twice."""
+    from tenants.webhooks.services import deliveries
+
+    with organization(org_a):
+        subscribe(receiver)
+        happen()
+
+    def crash(*arguments, **options):
+        raise ConnectionError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(deliveries, "_settle", crash)
+        drain()
+    with organization(org_a):
+        assert Delivery.objects.get().attempts == 0
+    hasten()
+    run()
+    first, second = receiver.received
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    with organization(org_a):
+        delivery = Delivery.objects.get()
+        assert (delivery.state, delivery.attempts) == ("delivered", 1)
+
+
 def test_a_stale_message_sends_nothing(org_a, receiver):
     with organization(org_a):
         subscribe(receiver)
