@@ -6,6 +6,7 @@ payment = payments.advance(payment_id=payment.id)                               
 
 from tenants.payments.services.accounts import AccountNameTaken, create_account, update_account
 from tenants.payments.services.carrying import Busy, advance, next_look, sweep
+from tenants.payments.services.following import follow_erasures
 from tenants.payments.services.hooks import process, receive
 from tenants.payments.services.intents import (
     AmountTooLarge,
@@ -33,6 +34,7 @@ __all__ = [
     "create_account",
     "create_method",
     "detach_method",
+    "follow_erasures",
     "forget_person",
     "next_look",
     "process",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import structlog
 from django.db import transaction
 
 from engine import ids
@@ -29,6 +30,8 @@ LEASE = timedelta(seconds=Policy().longest_s + 5)
 
 MAX_ROUNDS = 24
 BUSY_DELAY = timedelta(seconds=3)
+
+_log = structlog.get_logger(__name__)
 
 _UNAVAILABLE = "provider_unavailable"
 _EXPIRED = "expired"
@@ -79,14 +82,20 @@ def next_look(payment: Payment, *, clock: Clock = utc_now) -> timedelta | None:
 
 
 def sweep(*, clock: Clock = utc_now, limit: int = 100) -> int:
-    """Carry on what is due and was left lying, whatever became of its messages; answers how many."""
+    """Carry on what is due and was left lying, whatever became of its message; answers how many are undecided.
+
+    A payment that cannot be carried on (its key is out of reach, say) is logged and holds up no other.
+    """
     now = clock()
-    stale = Payment.objects.undecided().filter(updated_at__lt=now - 2 * LEASE)
+    undecided = Payment.objects.undecided()
+    stale = undecided.filter(updated_at__lt=now - 2 * LEASE)
     due = stale.filter(next_check_at__isnull=True) | stale.filter(next_check_at__lte=now)
-    found = list(due.order_by("id").values_list("id", flat=True)[:limit])
-    for payment_id in found:
-        advance(payment_id=payment_id, clock=clock)
-    return len(found)
+    for payment_id in list(due.order_by("updated_at").values_list("id", flat=True)[:limit]):
+        try:
+            advance(payment_id=payment_id, clock=clock)
+        except Exception:  # noqa: BLE001  # whatever it is, the other payments come next
+            _log.exception("payments.sweep_failed", payment=ids.encode(Payment.id_prefix, payment_id))
+    return undecided.count()
 
 
 def _claim(payment_id: UUID, clock: Clock) -> Claim | None:

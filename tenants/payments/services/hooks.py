@@ -15,10 +15,8 @@ from tenants.payments import rules
 from tenants.payments.adapters.base import BadSignature, Finding, Notice, OperationFinding, Subject
 from tenants.payments.models import Attempt, EventSource, ProviderAccount, ProviderEvent, Refund
 from tenants.payments.rules import Fact, OperationState
-from tenants.payments.services import intents, locks, settlement
+from tenants.payments.services import locks, messages, settlement
 from tenants.payments.services.accounts import open_account
-
-PROVIDER_EVENT = "payments.provider_event"
 
 
 class WebhookRefused(DomainError):
@@ -52,7 +50,7 @@ def receive(
             defaults=_facts(notice) | {"body_sha256": hashlib.sha256(body).digest()},
         )
         if is_new:
-            outbox.send(name=PROVIDER_EVENT, payload={"event": str(event.id)})
+            outbox.send(name=messages.PROVIDER_EVENT, payload={"event": str(event.id)})
     return event
 
 
@@ -86,7 +84,7 @@ def _process_charge(event: ProviderEvent, clock: Clock) -> None:
     settlement.apply_charge(payment=payment, attempt=attempt, finding=finding, event=event, clock=clock)
     if attempt.status == rules.AttemptState.REFUSED:
         # Another account may have to be asked, or the payment to be given up.
-        outbox.send(name=intents.ADVANCE, payload={"payment": str(payment.id)})
+        outbox.send(name=messages.ADVANCE, payload={"payment": str(payment.id)})
 
 
 def _process_refund(event: ProviderEvent, clock: Clock) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -23,12 +22,7 @@ from tenants.payments.models import (
     Void,
 )
 from tenants.payments.rules import CaptureMethod, OperationState, PaymentState
-from tenants.payments.services import locks, notes
-
-ADVANCE = "payments.advance"
-
-SAFETY_NET = timedelta(seconds=20)
-"""Whoever commits an intent advances it at once. Should that process die, a worker does it after this long."""
+from tenants.payments.services import locks, messages, notes
 
 
 class NoPaymentMethod(InvalidInput):
@@ -214,4 +208,5 @@ def _commit(payment: Payment, row: Capture | Refund | Void, *, by: Principal, cl
 
 
 def _arm(payment: Payment, clock: Clock) -> None:
-    outbox.send(name=ADVANCE, payload={"payment": str(payment.id)}, available_at=clock() + SAFETY_NET)
+    at = clock() + messages.SAFETY_NET
+    outbox.send(name=messages.ADVANCE, payload={"payment": str(payment.id)}, available_at=at)

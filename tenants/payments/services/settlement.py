@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine import ids
+from engine import ids, outbox
 from engine.clock import Clock
 from tenants.payments import rules
 from tenants.payments.adapters.base import Finding, OperationFinding
@@ -23,7 +23,7 @@ from tenants.payments.models import (
     Void,
 )
 from tenants.payments.rules import AttemptState, Fact, OperationState, PaymentState
-from tenants.payments.services import ledger, notes
+from tenants.payments.services import ledger, messages, notes
 
 Operation = Capture | Refund | Void
 _EFFECTS = (AttemptState.AUTHORIZED, AttemptState.CAPTURED, AttemptState.VOIDED)
@@ -50,6 +50,7 @@ def apply_charge(
         attempt.settled_at = clock()
     if new is AttemptState.UNKNOWN:
         payment.next_check_at = clock() + rules.check_delay(attempt.checks)
+        _arm_sweep(clock)
     attempt.save()
     if new in _EFFECTS:
         if event is None:
@@ -79,6 +80,8 @@ def apply_operation(
     operation.save()
     if new in (OperationState.UNKNOWN, OperationState.PENDING):
         payment.next_check_at = clock() + rules.check_delay(operation.checks)
+        if new is not old:
+            _arm_sweep(clock)
     if isinstance(operation, Refund) and new is not old:
         _book_refund(payment, operation, old=old, event=event, clock=clock)
     refresh(payment, clock=clock)
@@ -153,6 +156,11 @@ def keep_event(
         },
     )
     return event
+
+
+def _arm_sweep(clock: Clock) -> None:
+    """What is undecided is looked at by a sweep too, should the payment's own message have been given up."""
+    outbox.send(name=messages.SWEEP, payload={}, available_at=clock() + messages.SWEEP_AFTER)
 
 
 def _attempt_of(operation: Operation) -> Attempt:
