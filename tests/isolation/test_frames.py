@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from engine.tenancy.context import organization
 from tenants.devices.gateway import registry
+from tenants.devices.gateway.registry import Frame, Reply, Session
 from tenants.devices.rules import proofs
 from tests.factories.device_keys import DeviceKey
 from tests.factories.gateway import Gateway, authenticate, gateway, line, ready_line
@@ -92,6 +94,60 @@ async def test_a_device_speaks_of_itself_only(worlds: Worlds, served: Gateway) -
             proof = key.proof(typ=proofs.ROTATION, audience=worlds.b.device.gateway_url, sub=worlds.b.ids["dev"])
             answer = await opened.ask({"type": "rotate_key", "public_key": key.jwk, "proof": proof})
             assert answer["type"] == "error"
+
+
+@pytest.mark.parametrize("mixture", ["device", "credential", "both", "audience", "key"])
+async def test_no_mixture_of_two_organizations_proofs_opens_a_session(
+    worlds: Worlds, served: Gateway, mixture: str
+) -> None:
+    ours, theirs = worlds.a.device, worlds.b.device
+    assert ours is not None
+    assert theirs is not None
+    device, credential = {"sub": worlds.b.ids["dev"]}, {"credential": worlds.b.ids["cred"]}
+    signer, changes = {
+        "device": (ours, device),
+        "credential": (ours, credential),
+        "both": (ours, device | credential),
+        "audience": (ours, {"audience": theirs.gateway_url}),
+        "key": (theirs, {"audience": ours.gateway_url}),
+    }[mixture]
+    with untouched(worlds.b, worlds.database.owner_url):
+        async with line(served, ours.gateway_url) as opened:
+            answer = await authenticate(opened, signer, **changes)
+            assert (answer["type"], answer["code"]) == ("error", "not_authenticated")
+
+
+class _Planted(Frame):
+    """Asks for what is not its own."""
+
+    type: Literal["planted"]
+
+
+class _PlantedReply(Reply):
+    """Tells it."""
+
+    type: Literal["planted"] = "planted"
+    found: str
+
+
+async def test_planted_a_handler_that_reads_another_organization_is_noticed(
+    worlds: Worlds, served: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leak(*, session: Session, frame: _Planted, raw: Any) -> _PlantedReply:
+        from tenants.identity.models import Person
+
+        with organization(worlds.b.organization):
+            return _PlantedReply(found=Person.objects.get(display_name=worlds.b.mark).display_name)
+
+    planted = registry.Handler("planted", _Planted, _PlantedReply, leak, slow=False)
+    monkeypatch.setitem(registry._handlers, "planted", planted)
+    assert worlds.a.device is not None
+    async with ready_line(served, worlds.a.device) as opened:
+        answer = await opened.ask({"type": "planted"})
+    assert any(secret in str(answer) for secret in worlds.b.secrets())
+    # And a frame that nobody has tried does not stay unnoticed either.
+    with pytest.raises(AssertionError):
+        test_every_frame_is_covered()
 
 
 def _checkout(world: World, sequence: int, **changes: Any) -> dict[str, Any]:
