@@ -95,9 +95,13 @@ class MemoryGallery:
             for template_id, vector in references:
                 self._append(person_id, template_id, vector)
 
-    def add(self, person_id: UUID, template_id: UUID, vector: Floats) -> None:
-        """Add a reference while the gallery is being loaded, before anybody else knows of it."""
-        self._append(person_id, template_id, vector)
+    def extend(self, references: Sequence[tuple[UUID, UUID]], vectors: Floats) -> None:
+        """Add (person, template) pairs while the gallery is being loaded, before anybody knows of it."""
+        start = len(self._templates)
+        self._reserve(start + len(references))
+        self._matrix[start : start + len(references)] = unit(vectors)
+        for row, (person_id, template_id) in enumerate(references, start):
+            self._name(row, person_id, template_id)
 
     def remove(self, person_id: UUID) -> int:
         """Take a person out and overwrite the vectors."""
@@ -148,15 +152,23 @@ class MemoryGallery:
 
     def _append(self, person_id: UUID, template_id: UUID, vector: Floats) -> None:
         row = len(self._templates)
-        if row == len(self._matrix):
-            grown = np.zeros((int(row * _GROWTH) + 1, self.dimensions), np.float16)
-            grown[:row] = self._matrix
-            self._matrix.fill(0)
-            self._matrix = grown
+        self._reserve(row + 1)
         self._matrix[row] = unit(vector)
+        self._name(row, person_id, template_id)
+
+    def _name(self, row: int, person_id: UUID, template_id: UUID) -> None:
         self._templates.append(template_id)
         self._people.append(person_id)
         self._rows.setdefault(person_id, set()).add(row)
+
+    def _reserve(self, rows: int) -> None:
+        if rows <= len(self._matrix):
+            return
+        held = len(self._templates)
+        grown = np.zeros((max(rows, int(held * _GROWTH)), self.dimensions), np.float16)
+        grown[:held] = self._matrix[:held]
+        self._matrix.fill(0)
+        self._matrix = grown
 
     def _remove(self, person_id: UUID) -> int:
         rows = sorted(self._rows.pop(person_id, ()), reverse=True)
@@ -176,10 +188,11 @@ class MemoryGallery:
         self._matrix[last] = 0
 
 
-def unit(vector: Floats) -> Floats:
-    """The vector at length 1. Norms are taken in float64, where no component over- or underflows."""
-    wide = vector.astype(np.float64)
-    return (wide / np.linalg.norm(wide)).astype(np.float32)
+def unit(vectors: Floats) -> Floats:
+    """A vector, or each row, at length 1. In float64, where no component over- or underflows."""
+    wide = vectors.astype(np.float64)
+    norms = np.sqrt(np.einsum("...i,...i->...", wide, wide))
+    return (wide / norms[..., np.newaxis]).astype(np.float32)
 
 
 def cosine(one: Floats, other: Floats) -> float:

@@ -36,6 +36,7 @@ Shape: TypeAlias = tuple[str, str]
 _FEED_PAGE: Final = 1000
 _RELOAD_FROM: Final = 5000
 _ATTEMPTS: Final = 3
+_BLOCK: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +217,9 @@ class Library:
             gallery = MemoryGallery(dimensions, capacity=count)
             if gallery.nbytes > self._memory_bytes:
                 raise Problem(503, "gallery_too_large", "The gallery does not fit into this matcher's memory.")
+            references = db.gallery(connection, shelf.organization, modality=modality, model=model)
             with Opener(self._keys, rows) as opener:
-                for reference in db.gallery(connection, shelf.organization, modality=modality, model=model):
-                    vector = _opened(opener, reference, shape)
-                    if vector is not None and len(vector) == dimensions:
-                        gallery.add(reference.person_id, reference.template_id, vector)
+                fill(gallery, references, opener, shape)
         if not shelf.galleries:
             shelf.sequence, shelf.read_at = sequence, self._clock()
         shelf.galleries[shape] = gallery
@@ -336,16 +335,37 @@ class Library:
         metrics.GALLERY_BYTES.set(sum(gallery.nbytes for gallery in galleries))
 
 
+def fill(gallery: MemoryGallery, references: Iterable[Reference], opener: Opener, shape: Shape) -> None:
+    """Open references into a gallery that nobody else uses yet."""
+    block = np.empty((_BLOCK, gallery.dimensions), "<f4")
+    named: list[tuple[UUID, UUID]] = []
+    for reference in references:
+        if reference.dimensions == gallery.dimensions and _opens(opener, block[len(named)], reference, shape):
+            named.append((reference.person_id, reference.template_id))
+        if len(named) == _BLOCK:
+            gallery.extend(named, block)
+            named.clear()
+    gallery.extend(named, block[: len(named)])
+    block.fill(0)
+
+
 def _opened(opener: Opener, reference: Reference, shape: Shape) -> Floats | None:
-    """The reference's vector; None, counted and logged, when its row was not sealed as what it is."""
+    """The reference's vector; None when it does not open."""
+    vector = np.empty(reference.dimensions, "<f4")
+    return vector if _opens(opener, vector, reference, shape) else None
+
+
+def _opens(opener: Opener, vector: Floats, reference: Reference, shape: Shape) -> bool:
+    """Whether the reference was opened into `vector`: counted and logged when its row was not sealed as what it is."""
     try:
-        return opener.vector(reference, modality=shape[0], model=shape[1])
+        opener.vector_into(vector, reference, modality=shape[0], model=shape[1])
     except EnvelopeBroken:
         metrics.UNREADABLE.inc()
         logger.warning("template %s does not open under its own keys", reference.template_id)
-        return None
+        return False
     except KmsError as error:
         raise problem_of(error) from error
+    return True
 
 
 def _first(candidates: list[Candidate], k: int) -> list[Candidate]:

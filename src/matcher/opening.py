@@ -8,8 +8,6 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-import numpy as np
-
 from engine.keys import contexts, envelope, tree
 from engine.keys.envelope import EnvelopeBroken
 from engine.keys.kms import KmsError, KmsKeyNotFound, KmsKeyUnusable, KmsRefused
@@ -40,8 +38,8 @@ class Opener:
         self._lent.clear()
         self._stack.close()
 
-    def vector(self, reference: Reference, *, modality: str, model: str) -> Floats:
-        """A reference's vector in clear. EnvelopeBroken when it was sealed for anything else."""
+    def vector_into(self, vector: Floats, reference: Reference, *, modality: str, model: str) -> None:
+        """Open a reference into an array of its dimensions. EnvelopeBroken when it was sealed as anything else."""
         key = reference.person_key
         envelope.open_into(
             self._person_key,
@@ -50,7 +48,6 @@ class Opener:
             key=self._row(reference.organization_key_version).name,
             context=key.context,
         )
-        vector = np.empty(reference.dimensions, "<f4")
         buffer = vector.data.cast("B")
         if len(reference.sealed) != len(buffer) + envelope.OVERHEAD:
             raise EnvelopeBroken("the template has another length than its row says")
@@ -63,7 +60,6 @@ class Opener:
             key_id=key.id,
         )
         envelope.open_into(buffer, self._person_key, reference.sealed, key=key.name, context=context)
-        return vector
 
     def seal(
         self, vector: bytes, *, key: PersonKeyRow, key_version: int, modality: str, model: str, version: int

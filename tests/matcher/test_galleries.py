@@ -111,8 +111,7 @@ def test_a_large_gallery_is_searched_by_all_processors_and_exactly() -> None:
     rows = rng.standard_normal((50_000, 64)).astype(np.float32)
     gallery = MemoryGallery(64, capacity=len(rows))
     templates = [UUID(int=n) for n in range(len(rows))]
-    for template, row in zip(templates, rows, strict=True):
-        gallery.add(template, template, row)
+    gallery.extend([(template, template) for template in templates], rows)
     probe = rng.standard_normal(64).astype(np.float32)
     normed = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     best = np.argsort(-(normed.astype(np.float64) @ unit(probe)))[:5]

@@ -5,6 +5,8 @@ give the same bytes; so every name and value carries its length, and the count s
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
+from struct import Struct
 from typing import Final, Literal
 from uuid import UUID
 
@@ -15,6 +17,7 @@ PURPOSES: Final[tuple[Purpose, ...]] = ("biometric", "documents", "secrets")
 Context = Mapping[str, str]
 
 _DOMAIN: Final = b"keystead-context-1"
+_LENGTH: Final = Struct(">I").pack
 
 
 def encode(context: Context) -> bytes:
@@ -23,12 +26,18 @@ def encode(context: Context) -> bytes:
     Two contexts have the same bytes only when they hold the same names with the same values;
     an empty value is a value, and is not the same as an absent field.
     """
-    parts = [_DOMAIN, len(context).to_bytes(4, "big")]
+    parts = [_DOMAIN, _LENGTH(len(context))]
     for name in sorted(context):
-        for text in (name, context[name]):
-            raw = text.encode()
-            parts += (len(raw).to_bytes(4, "big"), raw)
+        value = context[name].encode()
+        parts += (_with_length(name), _LENGTH(len(value)), value)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _with_length(name: str) -> bytes:
+    """Cached, as there are few names, and a gallery encodes two contexts per template."""
+    raw = name.encode()
+    return _LENGTH(len(raw)) + raw
 
 
 def organization_key(*, organization_id: UUID, purpose: Purpose, key_id: UUID, version: int) -> Context:
