@@ -14,7 +14,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine import ids
 from engine.principals import SYSTEM
-from engine.tenancy.context import OrganizationContext, organization
+from engine.tenancy import directory
+from engine.tenancy.context import OrganizationContext, organization, public_schema
+from shared.organizations.models import Organization
 from tenants.devices import services
 from tenants.devices.gateway.closing import Close
 from tenants.devices.gateway.limits import Limits
@@ -300,6 +302,33 @@ async def test_a_revocation_whose_hint_was_lost_is_found_all_the_same(served: Ga
         await in_thread(device.organization, revoked_without_a_word)
         async with asyncio.timeout(5):
             assert await opened.close_code() == Close.REVOKED
+
+
+async def test_a_suspended_organization_has_no_gateway(
+    served: Gateway, org_b: OrganizationContext, device: Enrolled
+) -> None:
+    theirs = await sync_to_async(enrolled)(org_b)
+
+    def put_into(status: str) -> None:
+        with public_schema():
+            Organization.objects.filter(id=org_b.id).update(status=status)
+        directory.forget()
+
+    async with ready_line(served, theirs) as opened, ready_line(served, device) as neighbour:
+        await sync_to_async(put_into)("suspended")
+        try:
+            async with asyncio.timeout(5):
+                assert await opened.close_code() == Close.REVOKED
+            with pytest.raises(InvalidStatus) as caught:
+                async with line(served, theirs.gateway_url):
+                    pass
+            assert caught.value.response.status_code == 403
+            assert json.loads(caught.value.response.body)["code"] == "organization_suspended"
+            assert (await neighbour.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+        finally:
+            await sync_to_async(put_into)("active")
+    async with ready_line(served, theirs) as opened:
+        assert (await opened.ask({"type": "profile"}))["device"] == theirs.public_id
 
 
 async def test_a_second_session_of_a_device_ends_the_first(served: Gateway, device: Enrolled) -> None:
