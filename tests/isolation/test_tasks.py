@@ -25,7 +25,9 @@ PAYLOADS: dict[str, dict[str, str]] = {
     "events.seal": {},
     "identity.finish_erasure": {"person_id": "per"},
     "payments.advance": {"payment": "pay"},
+    "payments.forget_person": {"person": "text:per"},
     "payments.provider_event": {"event": "evt"},
+    "payments.sweep": {},
     "webhooks.deliver": {"delivery": "text:dlv", "attempt": "=1"},
     "checkouts.advance": {"checkout": "chk"},
 }
