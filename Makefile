@@ -18,7 +18,7 @@ CHECK_ENV := KEYSTEAD_ENVIRONMENT=development KEYSTEAD_BASE_URL=http://localhost
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-build-options --custom-compile-command "make lock"
 
-.PHONY: help venv demo up test check bench chaos fmt migrations bake openapi lock audit clean
+.PHONY: help venv demo up test check bench chaos fmt migrations bake openapi settings lock audit clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -49,11 +49,12 @@ check: venv ## lint, types, import contracts, security, migrations, drift of gen
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/bandit --quiet --confidence-level medium --recursive --configfile pyproject.toml src tenants shared provisioning sdk
-	$(CHECK_ENV) $(BIN)/mypy
+	@echo '$(BIN)/mypy'; $(CHECK_ENV) $(BIN)/mypy
 	$(BIN)/keystead check
 	$(BIN)/python -m tests.architecture.migrations
 	$(BIN)/keystead bake --check
-	$(CHECK_ENV) $(BIN)/keystead openapi --check
+	@echo '$(BIN)/keystead openapi --check'; $(CHECK_ENV) $(BIN)/keystead openapi --check
+	@echo '$(BIN)/keystead asyncapi --check'; $(CHECK_ENV) $(BIN)/keystead asyncapi --check
 	$(BIN)/keystead settings --check
 
 bench: venv ## a benchmark by name: make bench NAME=routing
@@ -68,14 +69,18 @@ fmt: venv ## format, and fix what can be fixed
 	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
 
-migrations: venv ## write the migrations that the models ask for
-	$(BIN)/keystead django makemigrations
+migrations: venv ## write what the models ask for: make migrations NAME=pre_add_colour
+	@[[ "$(NAME)" =~ ^(pre|post)_[a-z0-9_]+$$ ]] || { \
+		echo 'Say what it does and when it is safe: make migrations NAME=pre_add_colour (or post_drop_colour)'; exit 2; }
+	@$(CHECK_ENV) DJANGO_SETTINGS_MODULE=config.settings \
+		$(BIN)/python -W ignore::RuntimeWarning -m django makemigrations --name $(NAME)
 
 bake: venv ## write the baked script of an organization's schema again
 	$(BIN)/keystead bake
 
-openapi: venv ## write docs/openapi.json again
-	$(CHECK_ENV) $(BIN)/keystead openapi
+openapi: venv ## write docs/openapi.json, docs/openapi-platform.json and docs/asyncapi.json again
+	@$(CHECK_ENV) $(BIN)/keystead openapi
+	@$(CHECK_ENV) $(BIN)/keystead asyncapi
 
 settings: venv ## write docs/settings.md again
 	$(BIN)/keystead settings
