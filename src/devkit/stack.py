@@ -152,12 +152,13 @@ class Stack:
 
     # --- Commands and processes -----------------------------------------------------------------
 
-    def cli(self, *arguments: str) -> str:
+    def cli(self, *arguments: str, secrets: Mapping[str, str] | None = None) -> str:
         """Run `keystead ...` with the owner's login, as an operator at the server would; its standard output.
 
+        secrets: variables for this command, for what must not stand among the arguments.
         Raises ProcessFailed with what it said when it fails.
         """
-        return self._command(*arguments, admin=False)
+        return self._command(*arguments, env=secrets or {})
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a process or an embedded server; SIGKILL also ends all that it started."""
@@ -236,21 +237,20 @@ class Stack:
             return
         if self.databases.admin is not None:
             self._tell("making roles and database")
-            self._command("database", "bootstrap", admin=True)
+            admin = {"KEYSTEAD_ADMIN_DATABASE_URL": self.databases.admin}
+            self._command("database", "bootstrap", env=admin)
         self._tell("bringing tables up to date")
-        self._command("migrate", admin=False)
+        self._command("migrate", env={})
         if ours:
             stamp.write_text(schema)
 
-    def _command(self, *arguments: str, admin: bool) -> str:
-        env = self.configuration.environment("cli", owner=True)
-        if admin and self.databases.admin is not None:
-            env["KEYSTEAD_ADMIN_DATABASE_URL"] = self.databases.admin
+    def _command(self, *arguments: str, env: Mapping[str, str]) -> str:
+        full = {**self.configuration.environment("cli", owner=True), **env}
         command = [sys.executable, "-m", "config.cli", *arguments]
         name = f"keystead {' '.join(arguments[:2])}"
         try:
             return children.output_of(
-                command, name=name, log=self.log("cli"), env=env, cwd=self.state_dir, timeout=COMMAND_SECONDS
+                command, name=name, log=self.log("cli"), env=full, cwd=self.state_dir, timeout=COMMAND_SECONDS
             )
         except ChildFailed as error:
             raise ProcessFailed(str(error)) from None

@@ -30,7 +30,12 @@ def run(*, state_dir: Path, environ: Mapping[str, str], console: Console) -> Non
         tell = narrator(console)
         with Stack(state_dir, usual_ports=True, environ=environ, tell=tell).up() as stack:
             tell("looking for the organization acme")
-            visitor = welcome.prepare(stack)
+            try:
+                visitor = welcome.prepare(stack)
+            except CannotRun as error:
+                # A database of the caller's own may hold an acme whose sign-ins this folder does not know.
+                console.print(f"[yellow]no sign-in is known: {escape(str(error))}[/]")
+                visitor = None
             show(stack, visitor, console)
             try:
                 _stay(stack, console)
@@ -64,29 +69,34 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def show(stack: Stack, visitor: Welcome, console: Console) -> None:
+def show(stack: Stack, visitor: Welcome | None, console: Console) -> None:
     """Print addresses, sign-ins and something to try."""
-    places = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for what, where in (
-        ("organization", stack.url(visitor.slug)),
-        ("its API, to read and try", f"{stack.url(visitor.slug)}/docs"),
-        ("its devices connect to", f"{stack.gateway_url(visitor.slug)}/v1/gateway"),
-        ("operators", stack.platform_url),
+    slug = welcome.SLUG
+    rows = [
+        ("organization", stack.url(slug)),
+        ("its API, to read and try", f"{stack.url(slug)}/docs"),
+        ("its devices connect to", f"{stack.gateway_url(slug)}/v1/gateway"),
+        ("operators' API", f"{stack.platform_url}/docs"),
         ("payment provider (sandbox)", stack.sandbox_url),
-        ("owner signs in with", f"{visitor.email}  {visitor.password}"),
-        ("app (client credentials)", f"{visitor.client_id}  {visitor.client_secret}"),
         ("logs", str(stack.state_dir / "logs")),
-    ):
+    ]
+    if visitor is not None:
+        rows += [
+            ("owner signs in with", f"{visitor.email}  {visitor.password}"),
+            ("app (client credentials)", f"{visitor.client_id}  {visitor.client_secret}"),
+            ("operator signs in with", f"{visitor.operator_email}  {visitor.operator_password}"),
+            ("and an authenticator made of", visitor.operator_otpauth or "(the secret it was given when it was made)"),
+        ]
+    places = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for what, where in rows:
         places.add_row(f"[bold]{what}[/]", escape(where))
     console.print("\n[bold green]Keystead is up.[/]\n")
     console.print(places, soft_wrap=True)
-    token = welcome.app_token(stack, visitor)
-    console.print("\nTry it (the token lasts a few minutes):\n")
-    console.print(
-        f"  curl -s {stack.url(visitor.slug)}/v1/people -H 'Authorization: Bearer {token}'",
-        soft_wrap=True,
-        markup=False,
-    )
+    if visitor is not None:
+        token = welcome.app_token(stack, visitor)
+        console.print("\nTry it (the token lasts a few minutes):\n")
+        line = f"  curl -s {stack.url(slug)}/v1/people -H 'Authorization: Bearer {token}'"
+        console.print(line, soft_wrap=True, markup=False)
     console.print("\nCtrl-C stops everything.")
 
 

@@ -21,6 +21,7 @@ from devkit.supervisor import ProcessFailed
 SLUG = "acme"
 PLAN = "standard"
 OWNER = "owner@acme.example"
+OPERATOR = "operator@keystead.example"
 
 
 class WelcomeFailed(CannotRun):
@@ -29,13 +30,17 @@ class WelcomeFailed(CannotRun):
 
 @dataclass(frozen=True)
 class Welcome:
-    """How to sign in to the first organization."""
+    """How to sign in to the first organization, and as an operator."""
 
     slug: str
     email: str
     password: str
     client_id: str
     client_secret: str
+    operator_email: str
+    operator_password: str
+    operator_otpauth: str
+    """For an authenticator app; empty when the operator was there before, and the secret is not known."""
 
 
 def prepare(stack: Stack) -> Welcome:
@@ -60,9 +65,27 @@ def prepare(stack: Stack) -> Welcome:
         _post(stack, "/v1/invitations/accept", {"token": invitation, "password": password})
     token = sign_in(stack, email=OWNER, password=password)
     app = _post(stack, "/v1/apps", {"name": "Back office", "roles": ["admin"]}, token=token)
-    made = Welcome(SLUG, OWNER, password, app["client_id"], app["client_secret"])
+    operator_password = kept_secret(stack.state_dir, "operator.password")
+    made = Welcome(
+        slug=SLUG,
+        email=OWNER,
+        password=password,
+        client_id=app["client_id"],
+        client_secret=app["client_secret"],
+        operator_email=OPERATOR,
+        operator_password=operator_password,
+        operator_otpauth=_operator(stack, operator_password),
+    )
     write_private(kept, json.dumps(asdict(made)))
     return made
+
+
+def _operator(stack: Stack, password: str) -> str:
+    secrets = {"KEYSTEAD_OPERATOR_PASSWORD": password}
+    try:
+        return stack.cli("operator", "create", "--email", OPERATOR, "--name", "Operator", secrets=secrets).strip()
+    except ProcessFailed:
+        return ""  # Made before an interruption, or by another state folder on the same database.
 
 
 def sign_in(stack: Stack, *, email: str, password: str) -> str:
