@@ -11,7 +11,6 @@ from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from devkit import welcome
 from devkit.errors import CannotRun
@@ -85,16 +84,14 @@ def show(stack: Stack, visitor: Welcome | None, console: Console) -> None:
             ("owner signs in with", f"{visitor.email}  {visitor.password}"),
             ("app (client credentials)", f"{visitor.client_id}  {visitor.client_secret}"),
             ("operator signs in with", f"{visitor.operator_email}  {visitor.operator_password}"),
-            ("and an authenticator made of", visitor.operator_otpauth or "(the secret it was given when it was made)"),
+            ("and an authenticator made of", visitor.operator_otpauth),
         ]
-    places = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for what, where in rows:
-        places.add_row(f"[bold]{what}[/]", escape(where))
     console.print("\n[bold green]Keystead is up.[/]\n")
-    console.print(places, soft_wrap=True)
+    for what, where in rows:
+        console.print(f"[bold]{what:<30}[/]{escape(where)}", soft_wrap=True)
     if visitor is not None:
-        token = welcome.app_token(stack, visitor)
-        console.print("\nTry it (the token lasts a few minutes):\n")
+        token = welcome.sign_in(stack, email=visitor.email, password=visitor.password)
+        console.print("\nTry it, as the owner:\n")
         line = f"  curl -s {stack.url(slug)}/v1/people -H 'Authorization: Bearer {token}'"
         console.print(line, soft_wrap=True, markup=False)
     console.print("\nCtrl-C stops everything.")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from devkit.configuration import kept_secret
 from devkit.errors import CannotRun
@@ -40,7 +41,7 @@ class Welcome:
     operator_email: str
     operator_password: str
     operator_otpauth: str
-    """For an authenticator app; empty when the operator was there before, and the secret is not known."""
+    """For an authenticator app."""
 
 
 def prepare(stack: Stack) -> Welcome:
@@ -51,10 +52,11 @@ def prepare(stack: Stack) -> Welcome:
     kept = stack.state_dir / "secrets" / "welcome.json"
     if kept.exists():
         return Welcome(**json.loads(kept.read_text()))
-    if not _exists(stack):
+    status = _status(stack)
+    if not status:
         stack.cli("plan", "create", PLAN, "--title", "Standard")
     # Creating goes on where an interrupted creation stopped, and refuses a slug that is complete.
-    if not _is_active(stack):
+    if status != "active":
         stack.cli("org", "create", SLUG, "--plan", PLAN, "--name", "Acme", "--admin-email", OWNER)
     password = kept_secret(stack.state_dir, f"{SLUG}-owner.password")
     try:
@@ -66,26 +68,30 @@ def prepare(stack: Stack) -> Welcome:
     token = sign_in(stack, email=OWNER, password=password)
     app = _post(stack, "/v1/apps", {"name": "Back office", "roles": ["admin"]}, token=token)
     operator_password = kept_secret(stack.state_dir, "operator.password")
+    operator_email, operator_otpauth = _operator(stack, operator_password)
     made = Welcome(
         slug=SLUG,
         email=OWNER,
         password=password,
         client_id=app["client_id"],
         client_secret=app["client_secret"],
-        operator_email=OPERATOR,
+        operator_email=operator_email,
         operator_password=operator_password,
-        operator_otpauth=_operator(stack, operator_password),
+        operator_otpauth=operator_otpauth,
     )
     write_private(kept, json.dumps(asdict(made)))
     return made
 
 
-def _operator(stack: Stack, password: str) -> str:
-    secrets = {"KEYSTEAD_OPERATOR_PASSWORD": password}
+def _operator(stack: Stack, password: str) -> tuple[str, str]:
+    """E-mail address and authenticator secret of an operator."""
+    words = {"KEYSTEAD_OPERATOR_PASSWORD": password}
     try:
-        return stack.cli("operator", "create", "--email", OPERATOR, "--name", "Operator", secrets=secrets).strip()
+        return OPERATOR, stack.cli("operator", "create", "--email", OPERATOR, secrets=words).strip()
     except ProcessFailed:
-        return ""  # Made before an interruption, or by another state folder on the same database.
+        # Made before an interruption, or for another state folder: the secret was shown once, to nobody.
+        another = OPERATOR.replace("@", f"-{secrets.token_hex(3)}@")
+        return another, stack.cli("operator", "create", "--email", another, secrets=words).strip()
 
 
 def sign_in(stack: Stack, *, email: str, password: str) -> str:
@@ -94,35 +100,13 @@ def sign_in(stack: Stack, *, email: str, password: str) -> str:
     return token
 
 
-def app_token(stack: Stack, welcome: Welcome) -> str:
-    """The app's access token, from its client credentials."""
-    body = {
-        "grant_type": "client_credentials",
-        "client_id": welcome.client_id,
-        "client_secret": welcome.client_secret,
-    }
-    answer = _send(
-        stack, "POST", "/oauth/token", urlencode(body), {"Content-Type": "application/x-www-form-urlencoded"}
-    )
-    token: str = answer["access_token"]
-    return token
-
-
-def _shown(stack: Stack) -> dict[str, Any] | None:
+def _status(stack: Stack) -> str:
+    """The organization's status; empty when there is none."""
     try:
-        shown: dict[str, Any] = json.loads(stack.cli("org", "show", SLUG))
+        status: str = json.loads(stack.cli("org", "show", SLUG))["status"]
     except ProcessFailed:
-        return None
-    return shown
-
-
-def _exists(stack: Stack) -> bool:
-    return _shown(stack) is not None
-
-
-def _is_active(stack: Stack) -> bool:
-    shown = _shown(stack)
-    return shown is not None and shown["status"] == "active"
+        return ""
+    return status
 
 
 def _post(stack: Stack, path: str, body: Mapping[str, Any], *, token: str = "") -> dict[str, Any]:
