@@ -1,4 +1,4 @@
--- fingerprint: 8ef7656f40d2f219d6fc3688aa1694622b4d5b5d9a5fb18fe870380e4789d342
+-- fingerprint: 43bcd05c29de677ab5a931f0360c3d9162e973ecd02d8c67f2de99e18093ce4d
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -1325,6 +1325,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('oauth2_provider', '0022_refreshtoken_token_family_index', now()),
 ('organizations', '0001_pre_initial', now()),
 ('organizations', '0002_pre_router_reads', now()),
+('organizations', '0003_pre_fixed_at_birth', now()),
 ('otp_totp', '0001_initial', now()),
 ('otp_totp', '0002_auto_20190420_0723', now()),
 ('otp_totp', '0003_add_timestamps', now()),
