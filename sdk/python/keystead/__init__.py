@@ -1,5 +1,6 @@
 """Keystead's client for Python: people, payments and devices of one organization."""
 
+from keystead import types
 from keystead._client import Keystead, Platform
 from keystead._device import CheckoutResult, Device, DeviceKey
 from keystead._errors import (
@@ -39,4 +40,5 @@ __all__ = [
     "ServerError",
     "SignatureError",
     "Webhook",
+    "types",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from keystead._transport import Transport
-from keystead._types import Resource
+from keystead.types import Resource
 
 R = TypeVar("R", bound=Resource)
 

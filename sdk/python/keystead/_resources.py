@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from keystead import _types as t
+from keystead import types as t
 from keystead._pages import Pages
 from keystead._transport import Transport
-from keystead._types import Resource
+from keystead.types import Resource
 
 R = TypeVar("R", bound=Resource)
 
