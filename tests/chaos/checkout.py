@@ -25,7 +25,8 @@ import httpx2
 
 from devkit.demo.receiver import Receiver
 from devkit.stack import Stack
-from keystead import Checkout, CheckoutResult, ConnectionFailed, Device, GatewayError, KeysteadError
+from keystead import CheckoutResult, ConnectionFailed, Device, GatewayError, KeysteadError
+from keystead.types import Checkout
 from tests.chaos.report import Report, seed
 from tests.chaos.shop import Person, Shop, open_shop, set_faults, sign_checkout
 
