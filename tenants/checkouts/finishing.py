@@ -52,7 +52,11 @@ _OUTCOMES: dict[str, tuple[State, str]] = {
     "needs_review": (State.UNKNOWN, Reason.PAYMENT_IN_REVIEW),
 }
 _SETTLED = frozenset({"payment.authorized", "payment.captured", "payment.failed", "payment.voided"})
-_WORK = timedelta(seconds=30)
+LEASE = timedelta(seconds=8)
+"""How long a checkout is left to whoever took it on. A person is waiting, so it is short: two who work on
+the same one do no harm, because the decision and the payment have locks of their own."""
+ABANDONED_AFTER = timedelta(seconds=30)
+"""A device sends an unanswered frame again well within this; after it nobody waits for the answer."""
 _PATIENCE_MIN = timedelta(seconds=5)
 _PATIENCE_MAX = timedelta(minutes=10)
 
@@ -62,14 +66,14 @@ def locked(checkout_id: UUID) -> Checkout:
     return Checkout.objects.select_for_update(of=("self",)).select_related("confirms").get(id=checkout_id)
 
 
-def take_over(*, checkout_id: UUID, lease: timedelta, clock: Clock = utc_now) -> tuple[Checkout, bool]:
+def take_over(*, checkout_id: UUID, clock: Clock = utc_now) -> tuple[Checkout, bool]:
     """The row, and whether the caller may work on it: not when it is over, nor while somebody does."""
     with transaction.atomic():
         row = locked(checkout_id)
         now = clock()
         if row.state in TERMINAL or row.worked_on_until > now:
             return row, False
-        row.worked_on_until = now + lease
+        row.worked_on_until = now + LEASE
         row.save(update_fields=["worked_on_until"])
         return row, True
 
@@ -103,7 +107,11 @@ def pay(*, checkout_id: UUID, clock: Clock = utc_now, tell_device: bool = False)
 
 def advance(*, checkout_id: UUID, clock: Clock = utc_now) -> None:
     """Take a checkout to its end, whoever began it. Raises Postpone while it is not there yet."""
-    row, is_ours = take_over(checkout_id=checkout_id, lease=_WORK, clock=clock)
+    seen = Checkout.objects.get(id=checkout_id)
+    left = seen.created_at + ABANDONED_AFTER - clock()
+    if seen.state == State.RECEIVED and left > timedelta(0):
+        raise Postpone(left, "the device may send it again")
+    row, is_ours = take_over(checkout_id=checkout_id, clock=clock)
     if row.state in TERMINAL:
         return
     if not is_ours:

@@ -26,8 +26,6 @@ from tenants.devices.rules.proofs import PublicKey
 from tenants.identity import services as identity
 from tenants.identity.adapters.matcher import VectorRefused
 
-LEASE = timedelta(seconds=30)
-"""How long one worker has for a checkout before another may go on with it."""
 CONFIRMATION_WITHIN = timedelta(minutes=5)
 CANDIDATES = 5
 PERMISSION = "checkout.create"
@@ -117,7 +115,7 @@ def _begun_or_found(asked: Asked, *, clock: Clock) -> tuple[Checkout, bool]:
             raise RuntimeError("a row that was in the way is gone")
     if not hmac.compare_digest(bytes(found.frame_sha256), asked.frame_sha256):
         raise SequenceReused("Count on: every new frame takes a new sequence.", field="sequence")
-    return finishing.take_over(checkout_id=found.id, lease=LEASE, clock=clock)
+    return finishing.take_over(checkout_id=found.id, clock=clock)
 
 
 def _find(asked: Asked) -> Checkout | None:
@@ -150,7 +148,7 @@ def _begin(asked: Asked, *, at: datetime) -> Checkout:
         state=State.RECEIVED,
         grant_id=decision.grant_id,
         policy_version=rows.version,
-        worked_on_until=at + LEASE,
+        worked_on_until=at + finishing.LEASE,
         created_at=at,
     )
     is_fresh = _use_up(asked.probe, checkout=checkout, at=at)
@@ -173,7 +171,7 @@ def _begin(asked: Asked, *, at: datetime) -> Checkout:
         outbox.send(
             name="checkouts.advance",
             payload={"checkout": str(checkout.id)},
-            available_at=checkout.worked_on_until,
+            available_at=at + finishing.ABANDONED_AFTER,
         )
     return checkout
 

@@ -417,9 +417,19 @@ def test_a_repeat_goes_on_where_a_dead_process_stopped(shop: Shop) -> None:
     ada = shop.customer()
     frame = shop.terminal.frame(seen(ada.face))
     begun(shop, frame)
-    row = services.take(asked=asked(shop, frame), clock=later(seconds=31))
+    row = services.take(asked=asked(shop, frame), clock=later(seconds=9))
     assert row.state == "approved"
     assert shop.charges() == [1250]
+
+
+def test_a_device_that_insists_comes_before_the_end(shop: Shop) -> None:
+    ada = shop.customer()
+    frame = shop.terminal.frame(seen(ada.face))
+    row = begun(shop, frame)
+    finishing.take_over(checkout_id=row.id, clock=later(seconds=29))
+    with pytest.raises(Postpone) as caught:
+        services.advance(checkout_id=row.id, clock=later(seconds=31))
+    assert timedelta(0) < caught.value.delay <= finishing.LEASE
 
 
 def test_without_a_repeat_it_expires_and_nobody_is_charged(shop: Shop) -> None:
@@ -428,7 +438,7 @@ def test_without_a_repeat_it_expires_and_nobody_is_charged(shop: Shop) -> None:
     row = begun(shop, frame)
     with pytest.raises(Postpone) as caught:
         services.advance(checkout_id=row.id)
-    assert timedelta(seconds=20) < caught.value.delay <= taking.LEASE
+    assert finishing.LEASE < caught.value.delay <= finishing.ABANDONED_AFTER
     services.advance(checkout_id=row.id, clock=later(seconds=31))
     services.advance(checkout_id=row.id, clock=later(seconds=31))
     reply = shop.terminal.send(frame)
