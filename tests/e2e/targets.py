@@ -35,6 +35,12 @@ _OF_THE_ORGANIZATION: list[tuple[str, dict[str, Any]]] = [
     ("/v1/templates", {"person": _PERSON, **_FACE}),
     ("/v1/verifications", {"person": _PERSON, **_FACE}),
     ("/v1/identifications", _FACE),
+    ("/v1/provider-accounts", {"name": "A", "provider": "stripe", "secret_key": "sk_test_not_a_key"}),
+    (
+        "/v1/payment-methods",
+        {"person": _PERSON, "tokens": [{"provider_account": f"pacc_{ID_SUFFIX}", "token": "pm_card_visa"}]},
+    ),
+    ("/v1/enrolment-codes", {"site": f"site_{ID_SUFFIX}", "name": "Till 1"}),
     ("/v1/members", {"email": "ada@example.com", "role": "analyst"}),
     ("/v1/apps", {"name": "Till", "roles": ["operator"]}),
     ("/v1/grants", {"principal": f"app_{ID_SUFFIX}", "role": "auditor"}),

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, path
+from rest_framework.test import APIClient
 from rest_framework.views import APIView as AnyAPIView
 
 from engine.api import access, openapi
 from engine.api.access import PUBLIC, Marker
 from engine.api.compatibility import operations
 from engine.api.views import APIView, operation_of
+from engine.tenancy import directory
 from tenants.access.permissions import PERMISSIONS
+from tests.e2e.targets import ORGANIZATION_HOST
+from tests.factories.access import member_token, signed_in
 
 URLCONFS = ("config.urls_organization", "config.urls_platform", "config.urls_hooks")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -143,3 +147,22 @@ class Misspelt(APIView):
 def test_a_planted_view_is_noticed(view: Any, fault: str) -> None:
     planted = list(handlers([path("v1/planted", view.as_view())]))
     assert [fault in faults(handler) for handler in planted] == [True]
+
+
+@pytest.mark.parametrize(
+    ("path_", "change"), [("/v1/people", {"display_name": "Bea"}), ("/v1/sites", {"name": "Quay"})]
+)
+def test_an_update_that_saw_an_old_body_is_refused(http_a: APIClient, path_: str, change: dict[str, str]) -> None:
+    found = directory.by_host(ORGANIZATION_HOST)
+    assert found is not None
+    client: Any = signed_in(http_a, member_token(found))
+    made = client.post(path_, {"name": "Pier"} if path_ == "/v1/sites" else {"display_name": "Ada"}).json()
+    url = f"{path_}/{made['id']}"
+    seen = client.get(url)["ETag"]
+    assert client.get(url, HTTP_IF_NONE_MATCH=seen).status_code == 304
+    updated = client.patch(url, change, HTTP_IF_MATCH=seen)
+    assert updated.status_code == 200
+    assert updated["ETag"] != seen
+    late = client.patch(url, change, HTTP_IF_MATCH=seen)
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
+    assert client.patch(url, change, HTTP_IF_MATCH=updated["ETag"]).status_code == 200

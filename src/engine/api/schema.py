@@ -92,7 +92,8 @@ class KeysteadSchema(AutoSchema):
         idempotency = getattr(getattr(self.view, self.method.lower()), "idempotency", None)
         if idempotency:
             parameters.append(_header("Idempotency-Key", IDEMPOTENCY_DESCRIPTION, idempotency == "required"))
-        parameters += [_header(name, HEADERS[name], required=False) for name in described.headers]
+        names = [*described.headers, *(["If-None-Match"] if self._is_tagged else [])]
+        parameters += [_header(name, HEADERS[name], required=False) for name in names]
         return parameters
 
     def get_examples(self) -> list[OpenApiExample]:
@@ -115,6 +116,8 @@ class KeysteadSchema(AutoSchema):
         for status in self._problems(operation):
             reference = f"#/components/responses/{REUSABLE_PROBLEMS[status]}"
             operation["responses"].setdefault(str(status), {"$ref": reference})
+        if self._is_tagged:
+            operation["responses"]["304"] = {"description": "You have it already."}
         operation["responses"] = dict(sorted(operation["responses"].items()))
         if "requestBody" in operation:
             operation["requestBody"]["required"] = True
@@ -139,6 +142,12 @@ class KeysteadSchema(AutoSchema):
         if described is None:
             raise TypeError(f"{type(self.view).__name__}.{self.method.lower()} has no @operation")
         return described
+
+    @property
+    def _is_tagged(self) -> bool:
+        """Whether this reads what another operation of the view updates by ETag."""
+        updates = (operation_of(self.view, method) for method in ("PATCH", "PUT"))
+        return self.method == "GET" and any(one and "If-Match" in one.headers for one in updates)
 
     def _problems(self, operation: dict[str, Any]) -> list[int]:
         statuses = {400, 429, 503, *self._known.problems}

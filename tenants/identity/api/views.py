@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from rest_framework.response import Response
 
 from engine import ids
+from engine.api import etags
 from engine.api.views import APIView, Request, operation
 from engine.errors import NotFound
 from engine.idempotency.decorators import idempotent
@@ -54,7 +56,7 @@ class PersonDetail(APIView):
 
     @operation(id="people_get", tag="People", summary="Get a person", response=s.PersonBody)
     def get(self, request: Request, person_id: UUID) -> Response:
-        return Response(s.PersonBody(_found(Person.objects.all(), person_id)).data)
+        return etags.respond(request, s.PersonBody(_found(Person.objects.all(), person_id)).data)
 
     @operation(
         id="people_update",
@@ -62,11 +64,16 @@ class PersonDetail(APIView):
         summary="Change a person",
         request=s.UpdatePerson,
         response=s.PersonBody,
+        headers=("If-Match",),
         problems=(409,),
     )
     def patch(self, request: Request, person_id: UUID) -> Response:
-        person = services.update_person(person_id=person_id, changes=self.valid(request), by=request.principal)
-        return Response(s.PersonBody(person).data)
+        changes = self.valid(request)
+        with transaction.atomic():
+            seen = _found(Person.objects.select_for_update(no_key=True), person_id)
+            etags.require_match(request, s.PersonBody(seen).data)
+            person = services.update_person(person_id=person_id, changes=changes, by=request.principal)
+        return etags.respond(request, s.PersonBody(person).data)
 
     @operation(
         id="people_erase",

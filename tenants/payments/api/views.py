@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from rest_framework.response import Response
 
+from engine.api import etags
 from engine.api.views import APIView, Request, operation
 from engine.errors import NotFound
 from engine.idempotency.decorators import idempotent
@@ -55,7 +57,8 @@ class ProviderAccountDetail(APIView):
         response=s.ProviderAccountBody,
     )
     def get(self, request: Request, account_id: UUID) -> Response:
-        return Response(s.ProviderAccountBody(_found(ProviderAccount.objects.all(), account_id)).data)
+        account = _found(ProviderAccount.objects.all(), account_id)
+        return etags.respond(request, s.ProviderAccountBody(account).data)
 
     @operation(
         id="provider_accounts_update",
@@ -64,11 +67,15 @@ class ProviderAccountDetail(APIView):
         description="A disabled account gets no new charges; what is under way is still settled with it.",
         request=s.UpdateProviderAccount,
         response=s.ProviderAccountBody,
+        headers=("If-Match",),
     )
     def patch(self, request: Request, account_id: UUID) -> Response:
-        account = _found(ProviderAccount.objects.all(), account_id)
-        account = services.update_account(account=account, **self.valid(request), by=request.principal)
-        return Response(s.ProviderAccountBody(account).data)
+        changes = self.valid(request)
+        with transaction.atomic():
+            account = _found(ProviderAccount.objects.select_for_update(no_key=True), account_id)
+            etags.require_match(request, s.ProviderAccountBody(account).data)
+            account = services.update_account(account=account, **changes, by=request.principal)
+        return etags.respond(request, s.ProviderAccountBody(account).data)
 
 
 class PaymentMethodList(APIView):

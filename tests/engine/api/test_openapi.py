@@ -88,3 +88,12 @@ def test_what_was_published_is_not_broken_by_accident(tmp_path: Path) -> None:
         openapi.publish(folder=tmp_path)
     openapi.publish(folder=tmp_path, allow_breaking=True)
     assert openapi.breaking_changes(folder=tmp_path) == []
+
+
+def test_what_is_updated_by_etag_is_read_by_etag() -> None:
+    document = openapi.document(openapi.ORGANIZATION)
+    reading = operations(document)["GET", "/v1/sites/{site_id}"]
+    assert "If-None-Match" in [parameter["name"] for parameter in reading["parameters"]]
+    assert "304" in reading["responses"]
+    listing = operations(document)["GET", "/v1/sites"]
+    assert "304" not in listing["responses"]
