@@ -15,6 +15,8 @@ from django.conf import settings
 from django.db import connections
 from prometheus_client import Counter, Histogram
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from engine.calls.outcomes import NotSent, Outcome, Reply, Throttled, Unknown, classify, combined
 from engine.calls.shared_state import Breaker, BreakerPolicy, Slots
@@ -216,5 +218,10 @@ def shared_client() -> ProviderClient:
 
 @lru_cache(maxsize=1)
 def _client_of(_pid: int, redis_url: str) -> ProviderClient:
-    redis = Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5)
-    return ProviderClient(redis)
+    return ProviderClient(patient_with_nobody(redis_url))
+
+
+def patient_with_nobody(redis_url: str) -> Redis:
+    """A connection that gives up at once: redis-py's own retries would hold a payment up for ten seconds."""
+    retry = Retry(NoBackoff(), 0)
+    return Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=retry)

@@ -306,7 +306,9 @@ def _settle_operation(claim: Claim, found: OperationFinding, payment: Payment, a
         raise AssertionError("an operation's finding belongs to an operation")
     row = type(row).objects.get(id=row.id)
     charge = found.charge
-    proves = found.state is not OperationState.UNKNOWN or (charge is not None and charge.fact is not Fact.UNDECIDED)
+    # A look that finds a refund still pending is no news, however often it is taken.
+    proves = found.state not in (OperationState.UNKNOWN, row.status)
+    proves = proves or (charge is not None and charge.fact is not Fact.UNDECIDED)
     event = None
     if proves:
         event = settlement.keep_event(

@@ -50,7 +50,7 @@ class SandboxProcess:
                 time.sleep(0.05)
         raise AssertionError("the sandbox did not start")
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the process and wait for it."""
         if self._process is not None:
             self._process.send_signal(how)

@@ -27,6 +27,7 @@ from engine.calls import (
     Unknown,
     shared_client,
 )
+from engine.calls.client import patient_with_nobody
 from engine.calls.shared_state import BreakerPolicy
 from engine.tenancy.context import NoOrganization, OrganizationContext, organization
 from tests.engine.calls.servers import OK, cut, endless, half, scripted, silence, status
@@ -227,7 +228,7 @@ class TestBreaker:
     def test_without_redis_calls_go_through(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        client = self._client(Redis(port=port, socket_connect_timeout=0.2))
+        client = self._client(patient_with_nobody(f"redis://127.0.0.1:{port}/0"))
         with scripted(OK) as server:
             assert isinstance(client.send(_request(server.url)), Succeeded)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from engine.clock import utc_now
 from tenants.payments import services as payments
 from tenants.payments.models import Payment, ProviderEvent
 from tests.factories import payments as make
+from tests.tenants.payments import books
 from tests.tenants.payments.conftest import Shop
 
 
@@ -146,6 +148,33 @@ class TestSilence:
         assert _attempts(payment) == [("needs_review", "")]
         assert shop.charges() == [("a", 1250)]
 
+    def test_a_charge_that_the_provider_decides_later_is_looked_up(self, shop: Shop) -> None:
+        shop.sandbox.set(processing_s=0.2)
+        payment = shop.pay("pm_sandbox_processing")
+        assert payment.status == "unknown"
+        time.sleep(1)
+        for minutes in (1, 2):
+            with time_machine.travel(utc_now() + timedelta(minutes=minutes), tick=True):
+                payment = payments.advance(payment_id=payment.id)
+        assert payment.status == "captured"
+        assert shop.charges() == [("a", 1250)]
+
+    def test_a_detached_card_is_not_charged_any_more(self, shop: Shop) -> None:
+        payment = shop.ask()
+        payments.detach_method(method=payment.payment_method, by=make.STAFF)
+        payment = payments.advance(payment_id=payment.id)
+        assert (payment.status, payment.failure_code) == ("failed", "payment_method_detached")
+        assert shop.effects() == []
+
+    def test_detaching_in_the_middle_leaves_an_undecided_charge_to_be_found_out(self, shop: Shop) -> None:
+        shop.sandbox.behave(shop.keys[0], {"kind": "drop_after", "operation": "payment_intents.confirm"})
+        payment = shop.pay()
+        payments.detach_method(method=payment.payment_method, by=make.STAFF)
+        with time_machine.travel(utc_now() + timedelta(minutes=1), tick=True):
+            payment = payments.advance(payment_id=payment.id)
+        assert payment.status == "captured"
+        assert shop.charges() == [("a", 1250)]
+
     def test_an_undecided_charge_can_be_voided_to_get_a_proof(self, shop: Shop) -> None:
         shop.sandbox.behave(shop.keys[0], {"kind": "unavailable", "operation": "payment_intents.confirm"})
         payment = shop.pay()
@@ -255,3 +284,26 @@ def test_a_payment_leaves_its_traces(shop: Shop) -> None:
     assert [(row.metric, row.quantity) for row in usage] == [("payments.captured", 1)]
     entries = apps.get_model("audit.Entry").objects.filter(resource=payment.public_id)
     assert {entry.action for entry in entries} == {"payment.create", "payment.settle"}
+
+
+class TestPendingRefunds:
+    """A refund that the provider decides later: promised in the books first, then posted or given up."""
+
+    def test_it_is_found_out_by_looking(self, shop: Shop) -> None:
+        shop.sandbox.set(refund_settles_s=0.3)
+        payment = shop.pay("pm_card_pendingRefund")
+        payments.refund(payment_id=payment.id, by=make.STAFF)
+        payment = payments.advance(payment_id=payment.id)
+        refund = payment.refunds.get()
+        assert (refund.status, payment.refunded_minor, payment.open_operations) == ("pending", 0, 1)
+        with time_machine.travel(utc_now() + timedelta(minutes=1), tick=True):
+            payments.advance(payment_id=payment.id)
+        time.sleep(1)
+        with time_machine.travel(utc_now() + timedelta(minutes=3), tick=True):
+            payment = payments.advance(payment_id=payment.id)
+        assert (payment.refunds.get().status, payment.refunded_minor, payment.open_operations) == ("succeeded", 1250, 0)
+        assert [row.reason for row in payment.transfers.order_by("id")] == ["charge", "refund_pending", "refund"]
+        # One event for each thing that was said, however often it was looked at.
+        said = ProviderEvent.objects.filter(subject="refund").order_by("id").values_list("said", flat=True)
+        assert list(said) == ["pending", "succeeded"]
+        books.check()
