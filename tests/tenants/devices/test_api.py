@@ -7,6 +7,7 @@ from rest_framework.test import APIClient
 
 from engine import ids
 from engine.tenancy.context import OrganizationContext, organization
+from tenants.access import services as access
 from tenants.audit.models import Entry
 from tenants.devices.rules import proofs
 from tests.factories import access as access_factory
@@ -136,3 +137,17 @@ def test_who_may_only_read_revokes_nothing(http_a: APIClient, org_a: Organizatio
     assert http_a.get(f"/v1/devices/{device}").json()["status"] == "active"
     assert http_a.post(f"/v1/devices/{device}/revoke").status_code == 403
     assert http_a.get(f"/v1/devices/{device}").json()["status"] == "active"
+
+
+def test_whoever_has_a_role_at_one_site_sees_the_devices_there(http_a: APIClient, org_a: OrganizationContext) -> None:
+    here, elsewhere = factory.enrolled(org_a), factory.enrolled(org_a)
+    member = access_factory.member(org_a, None)
+    with organization(org_a):
+        access.grant_role(principal=member.principal, role="operator", scope="site", site_id=here.site_id)
+    http_a.credentials(HTTP_AUTHORIZATION=f"Bearer {member.token}")
+    assert [one["id"] for one in http_a.get("/v1/devices").json()["data"]] == [here.public_id]
+    assert http_a.get(f"/v1/devices/{here.public_id}").status_code == 200
+    assert http_a.get(f"/v1/devices/{elsewhere.public_id}").status_code == 404
+    assert http_a.post(f"/v1/devices/{elsewhere.public_id}/revoke").status_code in (403, 404)
+    code = {"site": ids.encode("site", elsewhere.site_id), "name": "Till"}
+    assert http_a.post("/v1/enrolment-codes", code).status_code in (400, 403)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
+from django.test import override_settings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine import ids
@@ -18,6 +23,9 @@ from engine.tenancy import directory
 from engine.tenancy.context import OrganizationContext, organization, public_schema
 from shared.organizations.models import Organization
 from tenants.devices import services
+from tenants.devices.adapters import hints
+from tenants.devices.adapters.hints import Hint
+from tenants.devices.gateway import registry
 from tenants.devices.gateway.closing import Close
 from tenants.devices.gateway.limits import Limits
 from tenants.devices.models import Device, DeviceCommand, GatewaySession
@@ -366,8 +374,6 @@ async def test_a_device_that_replaced_its_key_comes_back_with_it(served: Gateway
 
 
 async def test_presence_is_seen_and_ends_with_the_socket(served: Gateway, device: Enrolled) -> None:
-    from tenants.devices.adapters import hints
-
     def online() -> bool | None:
         return hints.online(device_ids=[device.id])[device.id]
 
@@ -454,6 +460,107 @@ async def test_fifty_sockets_of_two_organizations_never_get_each_others_rows(
 
     wrong = await asyncio.gather(*(ask_often(device, number) for number, device in enumerate(devices)))
     assert sum(wrong) == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("anywhere.example", "/healthz", 200),
+        ("anywhere.example", "/readyz", 200),
+        ("anywhere.example", "/v1/devices", 404),
+        ("org-a.keystead.test", "/v1/devices", 401),
+    ],
+)
+def test_the_same_process_can_serve_http(served: Gateway, host: str, path: str, status: int) -> None:
+    answer = httpx2.get(f"http://127.0.0.1:{served.port}{path}", headers={"Host": host}, trust_env=False)
+    assert answer.status_code == status
+
+
+def test_a_gateway_that_cannot_find_organizations_is_not_ready(
+    served: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(host: str) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(directory, "by_host", nothing)
+    answer = httpx2.get(f"http://127.0.0.1:{served.port}/readyz", trust_env=False)
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+async def test_a_handler_that_breaks_is_told_without_its_reason(
+    served: Gateway, device: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(**_: Any) -> None:
+        raise RuntimeError("the reason")
+
+    broken = dataclasses.replace(registry._handlers["profile"], function=breaks)
+    monkeypatch.setitem(registry._handlers, "profile", broken)
+    async with ready_line(served, device) as opened:
+        answer = await opened.ask({"type": "profile", "id": "x"})
+        assert (answer["type"], answer["code"], answer["re"]) == ("error", "internal_error", "x")
+        assert "the reason" not in str(answer)
+        assert (await opened.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+
+
+async def test_a_device_with_too_many_open_questions_is_told_to_wait(
+    served: Gateway, device: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    original = registry._handlers["profile"]
+
+    def slow(**values: Any) -> Any:
+        gate.wait(10)
+        return original.function(**values)
+
+    monkeypatch.setitem(registry._handlers, "profile", dataclasses.replace(original, function=slow, slow=True))
+    async with ready_line(served, device) as opened:
+        for number in range(LIMITS.in_flight_max):
+            await opened.send({"type": "profile", "id": str(number)})
+        answer = await opened.ask({"type": "profile", "id": "one more"})
+        assert answer["code"] == "invalid_frame"
+        answer = await opened.ask({"type": "profile", "id": "more"})
+        assert (answer["code"], answer["re"]) == ("busy", "more")
+        assert answer["retry_after_ms"] > 0
+        gate.set()
+        got = {(await opened.receive())["re"] for _ in range(LIMITS.in_flight_max)}
+        assert got == {str(number) for number in range(LIMITS.in_flight_max)}
+
+
+@pytest.fixture
+def without_redis() -> Iterator[None]:
+    with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
+        hints._client.cache_clear()
+        yield
+    hints._client.cache_clear()
+
+
+async def test_without_redis_everything_still_happens_only_later(
+    live_db: LiveDatabase, without_redis: None, org_a: OrganizationContext
+) -> None:
+    device = await sync_to_async(enrolled)(org_a)
+    with gateway(LIMITS) as served:
+        async with ready_line(served, device) as opened:
+            assert (await opened.ask({"type": "profile"}))["device"] == device.public_id
+            name = await sync_to_async(enqueued)(device, word="hello")
+            assert (await opened.receive())["command"] == name
+            online = await in_thread(org_a, lambda: hints.online(device_ids=[device.id]))
+            assert online == {device.id: None}
+            await in_thread(org_a, lambda: services.revoke(device_id=device.id, by=SYSTEM))
+            async with asyncio.timeout(5):
+                assert await opened.close_code() == Close.REVOKED
+
+
+def test_registering_a_frame_twice_is_a_mistake() -> None:
+    handler = registry._handlers["profile"]
+    with pytest.raises(ValueError, match="two handlers"):
+        registry.handler("profile", frame=handler.frame, reply=handler.reply)(lambda **_: None)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '["noise", "a", "b", null]', '["revoked", 1, 2, null]', b"\xff"]
+)
+def test_what_is_no_hint_is_not_followed(text: str | bytes) -> None:
+    assert Hint.decode(text) is None
 
 
 async def test_the_gateway_says_goodbye_when_it_stops(live_db: LiveDatabase, device: Enrolled) -> None:
