@@ -124,7 +124,7 @@ class StripeProvider:
             query = urlencode({"payment_intent": reference, "limit": "100"})
             outcome = self._get("refunds.list", f"refunds?{query}")
             rows = _body(outcome.reply).get("data", []) if isinstance(outcome, Succeeded) else []
-            found = [row for row in rows if row.get("metadata", {}).get("refund") == refund]
+            found = [row for row in rows if (row.get("metadata") or {}).get("refund") == refund]
         if not found or not isinstance(outcome, Succeeded):
             return OperationFinding(OperationState.UNKNOWN)
         return _refund_finding(found[0], source_id=_request_id(outcome.reply))
