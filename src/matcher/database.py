@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -176,7 +176,7 @@ def organization_keys(connection: Connection, organization: OrganizationClaims) 
 
 def gallery(
     connection: Connection, organization: OrganizationClaims, *, modality: str, model: str
-) -> Iterator[Reference]:
+) -> Generator[Reference, None, None]:
     """Every template that may be compared. Streams, so it needs an open transaction."""
     # COPY: its rows stream in binary; a plain SELECT would hold them all, twice as long, as hex.
     query = f"COPY ({_REFERENCE} {_MATCHABLE}) TO STDOUT (FORMAT BINARY)"  # constants

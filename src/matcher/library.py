@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -18,14 +18,14 @@ from uuid import UUID
 import numpy as np
 
 from engine.keys.envelope import EnvelopeBroken
-from engine.keys.kms import KmsError
+from engine.keys.kms import KmsError, KmsKeyNotFound, KmsRefused
 from engine.keys.tree import OrganizationKeyRow, OrganizationKeys
 from engine.service_tokens import OrganizationClaims
 from matcher import database as db
 from matcher import metrics
 from matcher.database import Connection, Database, KeyRows, Reference
 from matcher.galleries import Floats, Gallery, GalleryGone, MemoryGallery, cosine
-from matcher.opening import Opener, problem_of
+from matcher.opening import KeyMissing, Opener, problem_of
 from matcher.problems import Problem
 
 logger = logging.getLogger("matcher")
@@ -146,7 +146,6 @@ class Library:
 
     def tend(self) -> None:
         """Call about once a second: follow the feeds, and ask for keys whose time is over."""
-        self._keys.forget_expired()
         for shelf in self._loaded():
             try:
                 with shelf.lock, self._database.of(shelf.organization) as connection:
@@ -187,7 +186,8 @@ class Library:
         with self._database.of(shelf.organization) as connection:
             rows = self._checked_keys(connection, shelf.organization)
             self._follow(shelf, connection, rows)
-            return shelf.galleries.get(shape) or self._load(shelf, connection, rows, shape)
+            gallery = shelf.galleries.get(shape)
+            return self._load(shelf, connection, rows, shape) if gallery is None else gallery
 
     def _scored(self, rows: KeyRows, found: Iterable[Reference], *, shape: Shape, probe: Floats) -> list[Candidate]:
         """Candidates best first, one per person, scored from the unrounded vectors."""
@@ -218,7 +218,8 @@ class Library:
             if gallery.nbytes > self._memory_bytes:
                 raise Problem(503, "gallery_too_large", "The gallery does not fit into this matcher's memory.")
             references = db.gallery(connection, shelf.organization, modality=modality, model=model)
-            with Opener(self._keys, rows) as opener:
+            # Closed whatever happens: a COPY that is left open would hold the connection for ever.
+            with closing(references), Opener(self._keys, rows) as opener:
                 fill(gallery, references, opener, shape)
         if not shelf.galleries:
             shelf.sequence, shelf.read_at = sequence, self._clock()
@@ -359,7 +360,8 @@ def _opens(opener: Opener, vector: Floats, reference: Reference, shape: Shape) -
     """Whether the reference was opened into `vector`: counted and logged when its row was not sealed as what it is."""
     try:
         opener.vector_into(vector, reference, modality=shape[0], model=shape[1])
-    except EnvelopeBroken:
+    except (EnvelopeBroken, KeyMissing, KmsRefused, KmsKeyNotFound):
+        # One bad row must not keep everybody else from being recognised.
         metrics.UNREADABLE.inc()
         logger.warning("template %s does not open under its own keys", reference.template_id)
         return False

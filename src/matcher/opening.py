@@ -18,6 +18,10 @@ from matcher.galleries import Floats
 from matcher.problems import Problem
 
 
+class KeyMissing(Exception):
+    """The organization has no biometric key of this version."""
+
+
 class Opener:
     """One organization's keys, held for the length of a block. Used by one thread."""
 
@@ -26,6 +30,7 @@ class Opener:
         self._rows = rows
         self._stack = ExitStack()
         self._lent: dict[int, bytearray] = {}
+        self._refused: dict[int, KmsError] = {}
         self._person_key = bytearray(envelope.KEY_BYTES)
 
     def __enter__(self) -> Self:
@@ -89,17 +94,22 @@ class Opener:
         return tree.rewrap_person_key(self._keys, key, old=self._row(from_version), new=self._row(to_version))
 
     def _organization_key(self, version: int) -> bytearray:
+        if version in self._refused:
+            raise self._refused[version]
         if version not in self._lent:
-            self._lent[version] = self._stack.enter_context(self._keys.lend(self._row(version)))
+            try:
+                self._lent[version] = self._stack.enter_context(self._keys.lend(self._row(version)))
+            except (KmsRefused, KmsKeyNotFound) as error:
+                # A gallery may have thousands of rows under it, and the KMS has answered.
+                self._refused[version] = error
+                raise
         return self._lent[version]
 
     def _row(self, version: int) -> OrganizationKeyRow:
         try:
             return self._rows.by_version[version]
         except KeyError:
-            raise Problem(
-                409, "organization_key_missing", f"The organization has no biometric key of version {version}."
-            ) from None
+            raise KeyMissing(f"The organization has no biometric key of version {version}.") from None
 
 
 @contextmanager
@@ -107,6 +117,8 @@ def explained() -> Iterator[None]:
     """Turn what keys and the KMS raise into problems."""
     try:
         yield
+    except KeyMissing as error:
+        raise Problem(409, "organization_key_missing", str(error)) from None
     except EnvelopeBroken:
         raise Problem(409, "key_mismatch", "A key was not made for this organization and person.") from None
     except KmsError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -11,6 +12,8 @@ from urllib.request import urlopen
 import psycopg
 import pytest
 
+from engine.tenancy.wall import WallError
+from matcher.database import Database, feed_position, gallery, gallery_extent, snapshot
 from tests.harness.live import LiveDatabase
 from tests.matcher.test_walls import mint, post, search_body
 from tests.matcher.world import World, claims, new_model, vector, world
@@ -50,3 +53,37 @@ def test_the_matchers_login_can_do_nothing_by_itself(matcher_database: LiveDatab
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         login.execute("SELECT * FROM o_test_a.identity_template")
+
+
+def test_a_load_that_fails_midway_leaves_a_connection_that_works(w: World) -> None:
+    model = new_model()
+    for seed in range(3):
+        w.enroll(w.a, model, vector(seed), announce=False)
+    database = Database(w.database.app_url, connections=1)
+    database.open()
+    try:
+        with database.of(claims(w.a)) as connection:
+            with (
+                pytest.raises(ZeroDivisionError),
+                snapshot(connection),
+                closing(gallery(connection, claims(w.a), modality="face", model=model)) as references,
+            ):
+                assert next(references).dimensions == 128
+                raise ZeroDivisionError
+            assert feed_position(connection) >= 0
+        with database.of(claims(w.b)) as connection:
+            assert gallery_extent(connection, modality="face", model=model) == (0, 0)
+    finally:
+        database.close()
+
+
+def test_a_connection_outside_every_organization_sends_nothing(w: World) -> None:
+    database = Database(w.database.app_url, connections=1)
+    database.open()
+    try:
+        with database.of(claims(w.a)) as connection:
+            pass
+        with pytest.raises(WallError):
+            feed_position(connection)
+    finally:
+        database.close()

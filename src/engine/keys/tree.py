@@ -16,6 +16,7 @@ from engine.keys.material import KeyWiped, SecretKey, overwrite
 
 MAX_CACHE_SECONDS: Final = 300.0
 _ATTEMPTS: Final = 3
+_SWEEP_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class OrganizationKeys:
     """Organization keys in clear, each for at most five minutes.
 
     After that the KMS is asked again, so that a key which it refuses stops working within that
-    time. Safe for use from several threads.
+    time, and keys that nobody asks for are overwritten. Safe for use from several threads.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class OrganizationKeys:
         self._max_seconds = max_seconds
         self._clock = clock
         self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         self._keys: dict[tuple[UUID, UUID], tuple[float, OrganizationKeyRow, SecretKey]] = {}
 
     def get(self, row: OrganizationKeyRow) -> SecretKey:
@@ -136,6 +138,7 @@ class OrganizationKeys:
             raise
         key = SecretKey(material)
         self._drop(slot, replacement=(asked_at, row, key))
+        self._sweep_later()
         return key
 
     def known(self, organization_id: UUID, key_id: UUID) -> OrganizationKeyRow | None:
@@ -169,13 +172,30 @@ class OrganizationKeys:
             key.wipe()
 
     def forget_expired(self) -> None:
-        """Overwrite what `get` would not return any more; call now and then."""
+        """Overwrite what `get` would not return any more. Happens by itself within about a second."""
         with self._lock:
             oldest = self._clock() - self._max_seconds
             slots = [slot for slot, held in self._keys.items() if held[0] <= oldest]
             dropped = [self._keys.pop(slot) for slot in slots]
         for _, _, key in dropped:
             key.wipe()
+
+    def _sweep_later(self) -> None:
+        """One timer at a time, for the key whose time is over first."""
+        with self._lock:
+            if self._timer is not None or not self._keys:
+                return
+            oldest = min(held[0] for held in self._keys.values())
+            wait = max(_SWEEP_SECONDS, oldest + self._max_seconds - self._clock())
+            self._timer = threading.Timer(wait, self._sweep)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _sweep(self) -> None:
+        with self._lock:
+            self._timer = None
+        self.forget_expired()
+        self._sweep_later()
 
     def _drop(
         self,

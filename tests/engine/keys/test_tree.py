@@ -1,5 +1,6 @@
 """Organization keys and person keys: each opens only in its own organization and for its person."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -142,6 +143,19 @@ def test_a_key_that_is_renewed_while_it_is_lent_is_fetched_again(kms: FileKms) -
         assert material != bytes(32)
     with pytest.raises(KeyWiped), wiped[0].use():
         pass
+
+
+def test_a_key_that_nobody_asks_for_again_is_overwritten_by_itself(kms: FileKms) -> None:
+    keys = OrganizationKeys(kms, max_seconds=0.3)
+    held = [keys.get(organization_key(kms)) for _ in range(3)]
+    deadline = time.monotonic() + 10
+    while any("wiped" not in repr(key) for key in held):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    again = keys.get(organization_key(kms))
+    while "wiped" not in repr(again):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_person_key_opens_only_for_its_person_and_organization(kms: FileKms) -> None:
