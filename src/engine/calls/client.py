@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 import stamina
@@ -85,7 +86,9 @@ class ProviderClient:
         self._breaker = Breaker(redis, self.policy.breaker)
         self._slots = Slots(redis, size=self.policy.slots, lease_ms=int(self.policy.longest_s * 1000))
         timeout = httpx2.Timeout(self.policy.read_s, connect=self.policy.connect_s, pool=self.policy.connect_s)
-        self._http = httpx2.Client(timeout=timeout, follow_redirects=False)
+        # One client serves all organizations: what a provider sets for one must not reach another's request.
+        no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._http = httpx2.Client(timeout=timeout, follow_redirects=False, cookies=no_cookies)
 
     def close(self) -> None:
         """Close the connections."""

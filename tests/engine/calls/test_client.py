@@ -275,3 +275,12 @@ def test_outside_every_context_nothing_is_sent(client: ProviderClient) -> None:
 
 def test_a_process_has_one_client() -> None:
     assert shared_client() is shared_client()
+
+
+def test_a_cookie_that_one_organization_got_is_not_sent_for_another(client: ProviderClient) -> None:
+    cookie = status("200 OK", "Set-Cookie: account=acme; Path=/")
+    with scripted(cookie) as server:
+        client.send(_request(server.url))
+        client.send(_request(server.url))
+    assert len(server.requests) == 2
+    assert b"cookie" not in server.requests[1].lower()
