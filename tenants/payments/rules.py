@@ -291,13 +291,14 @@ def _next_operation(view: View, *, now: datetime) -> Step:
     for operation in view.operations:
         due = view.next_check_at is None or now >= view.next_check_at
         match operation.state:
-            case OperationState.CREATED:
+            case OperationState.CREATED if operation.first_sent_at is None:
                 return Step(Do.OPERATE, operation.index)
             case OperationState.UNKNOWN | OperationState.PENDING if not due:
                 return Step(Do.WAIT)
             case OperationState.PENDING:
                 return Step(Do.LOOK_UP_OPERATION, operation.index)
-            case OperationState.UNKNOWN:
+            case OperationState.CREATED | OperationState.UNKNOWN:
+                # One that is only `created` though it was sent: its sender died before it wrote down an answer.
                 sent = operation.first_sent_at or now
                 if now - sent < OPERATION_WINDOW and operation.checks % 2 == 0:
                     return Step(Do.OPERATE, operation.index)

@@ -140,7 +140,17 @@ class TestNextStep:
         if step.do is Do.OPERATE:
             (operation, *_) = [each for each in view.operations if each.index == step.operation]
             sent = operation.first_sent_at
-            assert sent is None or operation.state is OperationState.CREATED or NOW - sent < timedelta(hours=24)
+            assert sent is None or NOW - sent < timedelta(hours=24)
+
+    def test_an_operation_whose_sender_died_is_not_sent_again_when_its_key_is_forgotten(self) -> None:
+        def step(ago: timedelta) -> Do:
+            operation = rules.OperationView(0, OperationState.CREATED, first_sent_at=NOW - ago)
+            captured = rules.AttemptView(AttemptState.CAPTURED, sends=1)
+            return rules.next_step(_view(captured, operations=[operation]), now=NOW).do
+
+        assert step(timedelta(hours=1)) is Do.OPERATE
+        assert step(timedelta(hours=25)) is Do.LOOK_UP_OPERATION
+        assert step(timedelta(days=3)) is Do.REVIEW
 
     @given(VIEWS)
     def test_what_may_have_had_an_effect_is_never_expired(self, view: rules.View) -> None:
