@@ -10,8 +10,9 @@ class CheckoutsConfig(AppConfig):
     label = "checkouts"
 
     def ready(self) -> None:
-        """Hear of payments, which lie below and know nothing of checkouts."""
-        from tenants.checkouts.services import follow_payments
+        """Hear of payments and people, which lie below and know nothing of checkouts."""
+        from tenants.checkouts.services import follow_erasures, follow_payments
         from tenants.events.services import subscribe
 
         subscribe(follow_payments)
+        subscribe(follow_erasures)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from tenants.checkouts.finishing import advance, follow_payments
-from tenants.checkouts.pins import MalformedPin, remove_pin, set_pin
+from tenants.checkouts.pins import MalformedPin, follow_erasures, remove_pin, set_pin
 from tenants.checkouts.policy import PolicyChanged, current_policy, update_policy
 from tenants.checkouts.taking import (
     Asked,
@@ -25,6 +25,7 @@ __all__ = [
     "SequenceReused",
     "advance",
     "current_policy",
+    "follow_erasures",
     "follow_payments",
     "remove_pin",
     "set_pin",

@@ -8,9 +8,15 @@ from engine.errors import NotFound
 from tenants.identity.models import Person
 
 
-def person(*, person_id: UUID) -> Person:
-    """A person who is not erased and not being erased. Raises NotFound."""
-    found = Person.objects.active().filter(id=person_id).first()
+def person(*, person_id: UUID, lock: bool = False) -> Person:
+    """A person who is not erased and not being erased. Raises NotFound.
+
+    With ``lock`` no erasure begins before the caller's transaction has ended.
+    """
+    people = Person.objects.active()
+    if lock:
+        people = people.select_for_update(no_key=True)
+    found = people.filter(id=person_id).first()
     if found is None:
         raise NotFound
     return found

@@ -69,13 +69,14 @@ def create(
 ) -> Payment:
     """Commit the intent to charge a person, and attempt 1 with its idempotency keys. Asks no provider.
 
-    ``payment_method_id`` None takes the person's newest active one. ``reference`` is the caller's own word for
-    the payment. May be called inside the transaction that decided on it; call ``advance`` after that committed.
+    ``payment_method_id`` None takes the person's newest active one; an erased person has none, from the first moment
+    on. ``reference`` is the caller's own word for the payment. May be called inside the transaction that decided on
+    it; call ``advance`` after that committed.
     Raises NoPaymentMethod and NoProviderAccount.
     """
     if not 1 <= amount_minor <= rules.MAX_AMOUNT_MINOR:
         raise InvalidInput("It is 1 to 10^12 minor units.", field="amount_minor")
-    methods = PaymentMethod.objects.active().filter(person_id=person_id)
+    methods = PaymentMethod.objects.active().filter(person_id=person_id, person__status="active")
     if payment_method_id is not None:
         methods = methods.filter(id=payment_method_id)
     method = methods.order_by("id").last()

@@ -10,9 +10,10 @@ from django.db import transaction
 
 from engine import ids
 from engine.clock import Clock, utc_now
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, NotFound
 from engine.principals import Principal
 from tenants.audit import services as audit
+from tenants.identity import selectors as identity
 from tenants.payments.models import MethodStatus, PaymentMethod, ProviderAccount, ProviderToken
 from tenants.payments.services import secrets
 
@@ -34,8 +35,11 @@ def create_method(
 
     Raises InvalidInput for a person or a provider account that does not exist.
     """
-    if not _person_exists(person_id):
-        raise InvalidInput("There is no such person.", field="person")
+    try:
+        # Held to the end: an erasure that comes meanwhile waits, and then forgets this payment method as well.
+        identity.person(person_id=person_id, lock=True)
+    except NotFound as error:
+        raise InvalidInput("There is no such person.", field="person") from error
     if len({token.provider_account_id for token in tokens}) != len(tokens) or not tokens:
         raise InvalidInput("Give one token for each provider account, and at least one.", field="tokens")
     known = set(
@@ -79,9 +83,3 @@ def forget_person(*, person_id: UUID, by: Principal, clock: Clock = utc_now) -> 
     for method in methods:
         detach_method(method=method, by=by, clock=clock)
     return len(methods)
-
-
-def _person_exists(person_id: UUID) -> bool:
-    # The model belongs to another app; what this app may know of it is what its foreign key points at.
-    people = PaymentMethod._meta.get_field("person").related_model
-    return bool(people._default_manager.filter(pk=person_id, status="active").exists())

@@ -13,7 +13,7 @@ from django.db import connection
 
 from engine import ids
 from engine.clock import utc_now
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, NotFound
 from engine.outbox import Postpone
 from engine.tenancy.context import organization
 from tenants.access.models import Grant
@@ -22,6 +22,7 @@ from tenants.checkouts import finishing, services, taking
 from tenants.checkouts.gateway import CheckoutFrame, resume
 from tenants.checkouts.models import Checkout, PersonPin, UsedProbe
 from tenants.devices.models import DeviceCommand
+from tenants.events import services as events
 from tenants.events.models import Event
 from tenants.identity import services as identity
 from tenants.payments.models import Payment
@@ -342,6 +343,18 @@ def test_a_pin_is_void_after_five_wrong_guesses(shop: Shop) -> None:
     services.set_pin(person_id=ada.id, pin="4711", by=make.STAFF)
     assert shop.terminal.charge(ada.face, amount_minor=ABOVE, confirmation={"pin": "4711"}).status == "approved"
     assert shop.charges() == [ABOVE]
+
+
+def test_an_erased_persons_pin_is_forgotten(shop: Shop) -> None:
+    ada, bob = shop.customer(accounts=[]), shop.customer(accounts=[])
+    for person in (ada, bob):
+        services.set_pin(person_id=person.id, pin="4711", by=make.STAFF)
+    identity.erase_person(person_id=ada.id, by=make.STAFF)
+    events.seal()
+    assert not PersonPin.objects.filter(person_id=ada.id).exists()
+    assert PersonPin.objects.filter(person_id=bob.id).exists()
+    with pytest.raises(NotFound):
+        services.set_pin(person_id=ada.id, pin="4711", by=make.STAFF)
 
 
 @pytest.mark.parametrize("pin", ["", "123", "1234", "4321", "7777", "12a4", "1234567890123", "١٢٣٥"])

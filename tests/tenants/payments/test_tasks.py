@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 import time_machine
 
 from engine import ids
 from engine.clock import utc_now
+from engine.errors import InvalidInput
 from engine.outbox import inline
 from engine.outbox.execution import Outcome
 from engine.principals import SYSTEM
 from tenants.events import services as events
 from tenants.identity.events import PersonErased
+from tenants.identity.models import PersonStatus
 from tenants.payments import services as payments
 from tenants.payments.models import PaymentMethod, ProviderToken
 from tests.factories import payments as make
@@ -73,6 +76,17 @@ def test_one_payment_that_cannot_be_carried_on_holds_up_no_other(shop: Shop) -> 
     whole.refresh_from_db()
     broken.refresh_from_db()
     assert (whole.status, broken.status) == ("captured", "pending")
+
+
+def test_an_erased_person_is_not_charged_while_the_payment_methods_are_still_there(shop: Shop) -> None:
+    method = make.payment_method(shop.accounts)
+    method.person.status = PersonStatus.ERASING
+    method.person.external_reference, method.person.display_name = None, ""
+    method.person.save()
+    with pytest.raises(payments.NoPaymentMethod):
+        payments.create(person_id=method.person_id, amount_minor=1, currency="EUR", by=SYSTEM)
+    with pytest.raises(InvalidInput):
+        payments.create_method(person_id=method.person_id, tokens=[], by=SYSTEM)
 
 
 def test_an_erased_persons_payment_methods_are_forgotten(shop: Shop) -> None:
