@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import secrets
+from http.client import INTERNAL_SERVER_ERROR
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -316,7 +317,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):
         self.push(frames.Acknowledged(re=frame.id, command=frame.command))
 
     async def _work(self, session: Session, handler: Handler, frame: Frame, raw: dict[str, Any]) -> None:
-        gate: Any = self._dispatcher.slow_handlers if handler.slow else contextlib.nullcontext()
+        gate: Any = self._dispatcher.slow_turn(session.organization.id) if handler.slow else contextlib.nullcontext()
         try:
             async with gate:
                 reply = await in_organization(
@@ -330,7 +331,9 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             await self._refuse(raw, InternalError("Send the frame again."))
 
     async def _refuse(self, raw: dict[str, Any], error: DomainError) -> None:
-        self._faults += 1
+        if error.status < INTERNAL_SERVER_ERROR:
+            # What is broken on this side is nothing to cut a device off for.
+            self._faults += 1
         name, sequence = raw.get("id"), raw.get("sequence")
         self.push(
             _error(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 from django.conf import settings
@@ -55,7 +56,9 @@ class Dispatcher:
     def __init__(self, *, limits: Limits | None = None, clock: Clock = utc_now) -> None:
         self.limits = limits or Limits()
         self.clock = clock
-        self.slow_handlers = asyncio.Semaphore(self.limits.slow_handlers_max)
+        self._slow = asyncio.Semaphore(self.limits.slow_handlers_max)
+        # Weak: an organization's turns are forgotten when nobody waits for or has one.
+        self._slow_of: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._sockets: dict[tuple[UUID, UUID], Socket] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._telling: set[asyncio.Task[None]] = set()
@@ -68,6 +71,15 @@ class Dispatcher:
     def sockets(self) -> list[Socket]:
         """The sockets of devices that have proven themselves."""
         return list(self._sockets.values())
+
+    @contextlib.asynccontextmanager
+    async def slow_turn(self, organization_id: UUID) -> AsyncIterator[None]:
+        """Wait for one of the process's slow turns, of which no organization has more than its share."""
+        own = self._slow_of.get(organization_id)
+        if own is None:
+            own = self._slow_of[organization_id] = asyncio.Semaphore(self.limits.slow_handlers_per_organization)
+        async with own, self._slow:
+            yield
 
     async def start(self) -> None:
         """Begin to listen and to look. Called once, on the process's event loop."""

@@ -30,3 +30,5 @@ class Limits:
     presence_interval_s: float = 5
     slow_handlers_max: int = 12
     """Frames of all sockets that wait for the matcher or a provider, each on a thread."""
+    slow_handlers_per_organization: int = 6
+    """Those of one organization: while its provider is silent the others' devices are served all the same."""
