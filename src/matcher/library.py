@@ -155,6 +155,9 @@ class Library:
                 # The database may be away; the KMS is asked all the same.
                 self._check_held_key(shelf)
                 logger.warning("could not follow an organization's feed: %s", problem.code)
+            except Exception as error:  # noqa: BLE001  # the organizations after this one are tended all the same
+                self._check_held_key(shelf)
+                logger.error("following an organization's feed met an unexpected %s", type(error).__name__)
         self._measure()
 
     def close(self) -> None:

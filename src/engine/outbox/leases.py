@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
-from django.db import Error, close_old_connections, connection
+from django.db import close_old_connections, connection
 
 from engine.outbox import claims
 
@@ -50,7 +50,7 @@ class LeaseKeeper(threading.Thread):
             try:
                 close_old_connections()
                 claims.renew(held, lease_seconds=self._lease_seconds)
-            except Error as error:
+            except Exception as error:  # noqa: BLE001  # a thread that ended here would end every lease for good
                 # A lease that runs out costs a second execution, which every handler can bear.
                 logger.warning("leases not renewed: %s", type(error).__name__)
         connection.close()
