@@ -56,9 +56,11 @@ def ensure_signing_key(*, clock: Clock = utc_now) -> SigningKey:
 
 def rotate_signing_key(*, clock: Clock = utc_now) -> SigningKey:
     """A new key signs at once; the earlier ones verify until their last token has expired."""
+    # In this order: a process that dies in between leaves two keys that sign, and never none.
+    fresh = create_signing_key(clock=clock)
     retired_at = clock() + TOKEN_LIFETIME + CLOCK_SKEW
-    SigningKey.objects.filter(retired_at=None).update(retired_at=retired_at)
-    return create_signing_key(clock=clock)
+    SigningKey.objects.filter(retired_at=None).exclude(id=fresh.id).update(retired_at=retired_at)
+    return fresh
 
 
 def public_keys(*, clock: Clock = utc_now) -> list[dict[str, Any]]:
