@@ -44,7 +44,11 @@ class Environment(BaseSettings):
         description="PostgreSQL as `ks_owner`. Only for provisioning and migrations; used instead of the former.",
     )
     redis_url: SecretStr = Field(description="Valkey or Redis, `redis://host:6379/0`. It may lose everything.")
-    secret_key: SecretStr = Field(description="At least 32 random characters; signs cursors and CSRF tokens.")
+    secret_key: SecretStr = Field(
+        description="At least 32 random characters, the same everywhere. It keys cursors, idempotency keys, enrolment "
+        "codes, the marks of used probes and operators' authenticators: with another one all these are void, and a "
+        "repeated request may act again."
+    )
     kms_url: str = Field(
         description="Keys of the documents and secrets trees: `file:///folder` or `aws://region?key_id=..`."
     )
@@ -57,12 +61,6 @@ class Environment(BaseSettings):
     isolation: Literal["role"] = Field(
         default="role",
         description="How organizations are kept apart in PostgreSQL: `role` switches per transaction.",
-    )
-    database_pool_max: int = Field(
-        default=0,
-        ge=0,
-        le=500,
-        description="Connections per process in a pool; 0 keeps one per thread.",
     )
     organizations_per_connection: int = Field(
         default=200,

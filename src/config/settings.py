@@ -86,13 +86,12 @@ DATABASES = {
         "PASSWORD": unquote(_db.password or ""),
         "HOST": _db.hostname or "",
         "PORT": str(_db.port or 5432),
-        "CONN_MAX_AGE": 0 if ENV.database_pool_max else None,
+        "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": f"keystead-{ENV.process}",
-            **({"pool": {"max_size": ENV.database_pool_max}} if ENV.database_pool_max else {}),
         },
     }
 }
