@@ -184,6 +184,9 @@ def threshold(*, matching: Matching, gallery_size: int) -> float:
 def judge(*, candidates: Sequence[Candidate], gallery_size: int, matching: Matching) -> Judgement:
     """Who the probe belongs to. The runner-up is the best candidate that is another person."""
     needed = threshold(matching=matching, gallery_size=gallery_size)
+    # What is not a number has no order: nobody can be said to come first.
+    if not all(math.isfinite(one.score) for one in candidates):
+        return Judgement(None, Reason.AMBIGUOUS, needed, None)
     ranked = sorted(candidates, key=lambda one: one.score, reverse=True)
     if not ranked:
         return Judgement(None, Reason.NO_CANDIDATE, needed, None)
@@ -191,10 +194,9 @@ def judge(*, candidates: Sequence[Candidate], gallery_size: int, matching: Match
     others = [one.score for one in ranked if one.person_id != best.person_id]
     runner_up = others[0] if others else None
     reason = None
-    # Written so that a score that is not a number recognises nobody.
-    if not best.score >= needed:
+    if best.score < needed:
         reason = Reason.SCORE_TOO_LOW
-    elif runner_up is not None and not best.score - runner_up >= matching.margin:
+    elif runner_up is not None and best.score - runner_up < matching.margin:
         reason = Reason.AMBIGUOUS
     return Judgement(best, reason, needed, runner_up)
 

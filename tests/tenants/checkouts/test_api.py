@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from engine import ids
 from engine.clock import utc_now
 from engine.tenancy.context import OrganizationContext, organization
+from tenants.access import services as access
 from tenants.checkouts.models import Checkout, PersonPin
 from tests.factories import access as access_factory
 from tests.factories import payments as make
@@ -70,6 +71,18 @@ def test_checkouts_are_listed_and_shown(owner: APIClient, org_a: OrganizationCon
     assert (shown["state"], shown["reason"]) == ("declined", "liveness_too_low")
     assert shown["liveness"] == {"method": "passive", "score": 0.1}
     assert shown["match"]["template"] is None
+
+
+def test_whoever_has_a_role_at_one_site_sees_the_checkouts_there(http_a: APIClient, org_a: OrganizationContext) -> None:
+    here, elsewhere = enrolled(org_a), enrolled(org_a)
+    mine, other = declined(here), declined(elsewhere)
+    member = access_factory.member(org_a, None)
+    with organization(org_a):
+        access.grant_role(principal=member.principal, role="analyst", scope="site", site_id=here.site_id)
+    http_a.credentials(HTTP_AUTHORIZATION=f"Bearer {member.token}")
+    assert [one["id"] for one in http_a.get("/v1/checkouts").json()["data"]] == [mine.public_id]
+    assert http_a.get(f"/v1/checkouts/{mine.public_id}").status_code == 200
+    assert http_a.get(f"/v1/checkouts/{other.public_id}").status_code == 404
 
 
 @pytest.mark.parametrize(

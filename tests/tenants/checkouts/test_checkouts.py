@@ -15,6 +15,7 @@ from engine import ids
 from engine.clock import utc_now
 from engine.errors import InvalidInput, NotFound
 from engine.outbox import Postpone
+from engine.outbox.inline import drain
 from engine.tenancy.context import organization
 from tenants.access.models import Grant
 from tenants.audit.models import Entry
@@ -25,6 +26,7 @@ from tenants.devices.models import DeviceCommand
 from tenants.events import services as events
 from tenants.events.models import Event
 from tenants.identity import services as identity
+from tenants.payments import services as payments
 from tenants.payments.models import Payment
 from tenants.usage.models import Record
 from tests.factories import payments as make
@@ -405,6 +407,34 @@ def test_a_provider_that_says_nothing_leaves_it_unknown_until_it_is_found_out(sh
     assert (command.name, command.body["status"]) == ("checkout.updated", "approved")
     told = Event.objects.filter(type__startswith="checkout.", body__contains=row.public_id).order_by("id")
     assert [one.type for one in told] == ["checkout.recognised", "checkout.unknown", "checkout.approved"]
+
+
+def test_a_payment_that_was_settled_elsewhere_wakes_its_checkout(shop: Shop) -> None:
+    ada = shop.customer()
+    shop.sandbox.behave(shop.keys[0], {"kind": "drop_after", "operation": "payment_intents.confirm"})
+    assert shop.terminal.charge(ada.face).status == "unknown"
+    shop.sandbox.behave(shop.keys[0])
+    row = shop.row()
+    # The reconciler, or the provider's webhook, comes first; the checkout only hears of it.
+    payments.advance(payment_id=row.payment_id, clock=later(minutes=2))
+    finishing.let_go(row)
+    drain(rounds=20)
+    assert shop.row().state == "approved"
+    assert shop.charges() == [1250]
+
+
+def test_a_payment_that_needs_a_human_says_so_and_stays_open(shop: Shop) -> None:
+    ada = shop.customer()
+    shop.sandbox.behave(shop.keys[0], {"kind": "drop_after", "operation": "payment_intents.confirm"})
+    frame = shop.terminal.frame(seen(ada.face))
+    assert shop.terminal.send(frame).reason is None
+    row = shop.row()
+    Payment.objects.filter(id=row.payment_id).update(status="needs_review")
+    finishing.let_go(row)
+    with pytest.raises(Postpone):
+        services.advance(checkout_id=row.id, clock=later(days=2))
+    reply = shop.terminal.send(frame)
+    assert (reply.status, reply.reason) == ("unknown", "payment_in_review")
 
 
 # --- Interruptions ---------------------------------------------------------------------------------------

@@ -110,7 +110,9 @@ def test_whoever_is_recognised_is_alike_enough_and_far_from_everybody_else(
         ([(0, 0.9), (1, 0.9)], 2, Reason.AMBIGUOUS),
         ([(0, 0.9), (0, 0.89), (1, 0.7)], 2, None),
         ([(1, 0.7), (0, 0.9)], 2, None),
-        ([(0, math.nan)], 1, Reason.SCORE_TOO_LOW),
+        ([(0, math.nan)], 1, Reason.AMBIGUOUS),
+        ([(1, math.nan), (0, 0.9)], 2, Reason.AMBIGUOUS),
+        ([(0, math.inf)], 1, Reason.AMBIGUOUS),
     ],
 )
 def test_who_is_recognised(found: list[tuple[int, float]], size: int, reason: Reason | None) -> None:
