@@ -18,7 +18,8 @@ from engine.clock import Clock, utc_now
 from engine.errors import DomainError
 from engine.service_tokens import MATCHER_AUDIENCE, OrganizationClaims
 
-_TIMEOUT: Final = httpx2.Timeout(connect=1.0, read=10.0, write=5.0, pool=5.0)
+_READ_SECONDS: Final = 10.0
+"""Enough to load a gallery; a search takes milliseconds."""
 # A restart of the matcher takes about a second; a caller with a person at a terminal waits no longer.
 _RETRY_PAUSES: Final = (0.1, 0.3, 0.6)
 _BUSY: Final = frozenset({502, 503, 504})
@@ -53,8 +54,10 @@ class MatcherClient:
         private_key: Ed25519PrivateKey,
         clock: Clock = utc_now,
         sleep: Callable[[float], None] = time.sleep,
+        read_seconds: float = _READ_SECONDS,
     ) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=_TIMEOUT, trust_env=False)
+        timeout = httpx2.Timeout(connect=1.0, read=read_seconds, write=5.0, pool=5.0)
+        self._http = httpx2.Client(base_url=url, timeout=timeout, trust_env=False)
         self._private_key = private_key
         self._clock = clock
         self._sleep = sleep
@@ -62,8 +65,8 @@ class MatcherClient:
     def call(self, path: str, body: Mapping[str, Any], *, organization: OrganizationClaims) -> dict[str, Any]:
         """POST `body` to `path` as the organization and return the answer.
 
-        A matcher that does not answer is asked again, for about a second in all. MatcherUnavailable
-        when it still does not, MatcherRefused for any other problem.
+        A matcher that cannot be reached or is not ready is asked again, for about a second in all.
+        MatcherUnavailable when it stays so or takes too long, MatcherRefused for any other problem.
         """
         for pause in (*_RETRY_PAUSES, None):
             answer = self._post(path, body, organization)
@@ -86,6 +89,9 @@ class MatcherClient:
         )
         try:
             return self._http.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
+        except httpx2.ReadTimeout:
+            # It is at work: the same question again would only add to that.
+            raise MatcherUnavailable from None
         except httpx2.TransportError:
             return None
 
@@ -94,7 +100,7 @@ def _checked(answer: httpx2.Response) -> dict[str, Any]:
     try:
         content = answer.json()
     except ValueError:
-        content = {}
+        content = None
     if answer.is_success and isinstance(content, dict):
         return content
     problem = content if isinstance(content, dict) else {}
