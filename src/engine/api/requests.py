@@ -56,6 +56,9 @@ class RequestIdMiddleware:
         finally:
             _current.reset(token)
         response.headers[HEADER] = request_id
+        if not response.streaming and response.status_code not in {204, 304}:
+            # Without it the server sends chunks, and a client cannot tell an answer that was cut off.
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
 
 
