@@ -3,6 +3,9 @@
 Rendered by Helm's own library, offline; validated against Kubernetes' schemas.
 """
 
+import importlib
+import importlib.metadata
+import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -231,6 +234,23 @@ def test_every_process_would_start_with_its_environment(
             for name, value in told.items():
                 process.setenv(name, value)
             assert isinstance(model(), model), component
+
+
+def test_every_command_is_one_of_the_platforms(resources: list[Resource]) -> None:
+    """What a pod runs exists: a console script that is locked or ours, or a module of ours."""
+    scripts = {entry.name for entry in importlib.metadata.entry_points(group="console_scripts")}
+    for component, pod in pods(resources).items():
+        for container in containers(pod):
+            program, *arguments = container["command"]
+            if program == "python":
+                assert arguments[0] == "-m", component
+                assert importlib.util.find_spec(arguments[1]) is not None, component
+            else:
+                assert program in scripts, component
+            for argument in arguments:
+                module, colon, attribute = argument.partition(":")
+                if colon:
+                    assert hasattr(importlib.import_module(module), attribute), argument
 
 
 def test_servers_are_probed_and_survive_a_drain(full: list[Resource]) -> None:
