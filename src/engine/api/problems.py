@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -86,6 +87,8 @@ def problem(
         body["errors"] = errors
     response = HttpResponse(json.dumps(body, default=str), status=status, content_type=CONTENT_TYPE, headers=headers)
     response["Cache-Control"] = "no-store"
+    # Django would log the path, which carries ids; our own record of the request carries the route.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
@@ -103,7 +106,10 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     request = context.get("request")
     django_request = getattr(request, "_request", request)
     got_request_exception.send(sender=exception_handler, request=django_request)
-    log.error("api.failed", exc_info=exc)
+    if isinstance(exc, Error):
+        log.error("api.failed", **_database_facts(exc))
+    else:
+        log.error("api.failed", exc_info=exc)
     return problem(status=500)
 
 
@@ -160,17 +166,28 @@ def _framework_problem(exc: exceptions.APIException) -> HttpResponse:
     return problem(status=exc.status_code, code=code, detail=detail, headers=headers)
 
 
+def _database_facts(exc: Error) -> dict[str, Any]:
+    """What may be logged of a database error: its message quotes the values of rows."""
+    diagnostics = getattr(exc.__cause__, "diag", None)
+    return {
+        "error": type(exc).__name__,
+        "sqlstate": getattr(exc.__cause__, "sqlstate", None) or "",
+        "constraint": getattr(diagnostics, "constraint_name", None) or "",
+        "frames": "".join(traceback.format_tb(exc.__traceback__)),
+    }
+
+
 def _database_problem(exc: Error) -> HttpResponse | None:
     state = getattr(exc.__cause__, "sqlstate", None) or ""
     if isinstance(exc, DataError):
         # Validation should have caught it; the caller sent it all the same.
-        log.warning("api.data_error", sqlstate=state, exc_info=exc)
+        log.warning("api.data_error", **_database_facts(exc))
         return problem(status=400, code="out_of_range", title="A value is out of range")
     if isinstance(exc, IntegrityError) and state in _UNIQUE:
-        log.warning("api.unique_violation", sqlstate=state)
+        log.warning("api.unique_violation", **_database_facts(exc))
         return problem(status=409)
     if state in _TRANSIENT or (isinstance(exc, OperationalError) and not state):
-        log.warning("api.database_busy", sqlstate=state)
+        log.warning("api.database_busy", **_database_facts(exc))
         return problem(status=503, headers={"Retry-After": "1"})
     return None
 

@@ -74,3 +74,17 @@ def test_the_request_id_is_ours_whatever_the_caller_sends(signed_in: APIClient) 
     first = signed_in.get("/v1/mine", HTTP_REQUEST_ID="req_mine\r\nX: y")["Request-Id"]
     second = signed_in.get("/v1/mine", HTTP_REQUEST_ID="mine")["Request-Id"]
     assert ids.decode("req", first) != ids.decode("req", second)
+
+
+@pytest.mark.parametrize("kind", ["unique", "data", "sql", "missing"])
+def test_the_log_quotes_no_row_and_no_path(api: APIClient, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    with caplog.at_level("INFO"):
+        api.get(f"/v1/failing/{kind}?secret=1")
+    assert [record for record in caplog.records if record.name == "django.request"] == []
+    written = repr([record.msg for record in caplog.records])
+    assert "api.request" in written
+    assert "v1/failing/<str:kind>" in written
+    assert "secret=1" not in written
+    # Of a statement only the source line that sent it, never what PostgreSQL quotes of the values.
+    for quoted in ("already exists", "invalid input syntax", "LINE 1", "DETAIL"):
+        assert quoted not in written
