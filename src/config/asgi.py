@@ -17,6 +17,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 # Apps are ready only now.
+from django.conf import settings  # noqa: E402
+
+from engine.api.parsing import BodyLimit  # noqa: E402
 from tenants.devices.gateway import registry  # noqa: E402
 from tenants.devices.gateway.dispatcher import Dispatcher  # noqa: E402
 from tenants.devices.gateway.limits import Limits  # noqa: E402
@@ -28,7 +31,8 @@ class Application:
 
     def __init__(self, *, limits: Limits | None = None) -> None:
         self._limits = limits
-        self._http = get_asgi_application()
+        # Django's handler stores the whole body before any middleware of ours could refuse it.
+        self._http = BodyLimit(get_asgi_application(), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         self._sockets: GatewayRouter | None = None
         self.dispatcher: Dispatcher | None = None
 
