@@ -5,7 +5,6 @@ Imports no Django. docs/access.md explains the roles; a test holds the two toget
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -137,8 +136,3 @@ _ROLES = (
 )
 ROLES = MappingProxyType({one.name: one for one in _ROLES})
 OWNER = "owner"
-
-
-def permissions_of(roles: Iterable[str]) -> frozenset[str]:
-    """Everything that the built-in `roles` allow together. An unknown role allows nothing."""
-    return frozenset().union(*(ROLES[name].permissions for name in roles if name in ROLES))

@@ -50,11 +50,6 @@ def site(*, site_id: UUID) -> Site:
     return found
 
 
-def subtree_ids(*, site: Site) -> list[UUID]:
-    """The site and all sites under it. One query."""
-    return list(Site.objects.beneath(site).values_list("id", flat=True))
-
-
 def effective_time_zones(*, sites: Sequence[Site]) -> dict[UUID, str]:
     """The time zone that holds at each of `sites` (IANA names). One query, or none when all have their own."""
     zones = {one.id: one.time_zone for one in sites}

@@ -37,9 +37,9 @@ class TestTree:
         _site()
 
         with django_assert_num_queries(1):
-            found = selectors.subtree_ids(site=top)
+            found = list(Site.objects.beneath(top))
 
-        assert set(found) == {top.id, low.id, lowest.id}
+        assert {one.id for one in found} == {top.id, low.id, lowest.id}
         assert lowest.ancestor_ids == [top.id, low.id]
 
     def test_moving_takes_everything_beneath_along(self) -> None:
@@ -49,8 +49,8 @@ class TestTree:
 
         _move(low, there)
 
-        assert set(selectors.subtree_ids(site=there)) == {there.id, low.id, lowest.id}
-        assert selectors.subtree_ids(site=here) == [here.id]
+        assert set(Site.objects.beneath(there)) == {there, low, lowest}
+        assert list(Site.objects.beneath(here)) == [here]
         assert selectors.site(site_id=lowest.id).ancestor_ids == [there.id, low.id]
         _move(low, None)
         assert selectors.site(site_id=lowest.id).ancestor_ids == [low.id]
