@@ -142,8 +142,14 @@ class Device:
         liveness: Mapping[str, Any],
         captured_at: datetime | None = None,
         claimed_person: str | None = None,
+        confirms: str | None = None,
+        pin: str | None = None,
     ) -> dict[str, Any]:
-        """The signed frame. Send the same frame again, also on a new connection, to get the same answer."""
+        """The signed frame. Send the same frame again, also on a new connection, to get the same answer.
+
+        After `confirmation_required` send a new one, with a new probe and sequence, that names the earlier
+        checkout in `confirms` and brings the person's `pin`, or the id that they claim, as well.
+        """
         frame: dict[str, Any] = {
             "type": "checkout",
             "sequence": sequence,
@@ -157,6 +163,9 @@ class Device:
         }
         if claimed_person is not None:
             frame["claimed_person"] = claimed_person
+        confirmation = {"checkout": confirms, "pin": pin}
+        if given := {name: value for name, value in confirmation.items() if value is not None}:
+            frame["confirmation"] = given
         frame["signature"] = _base64url(self.key.sign(_canonical(frame)))
         return frame
 
