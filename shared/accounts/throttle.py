@@ -71,11 +71,15 @@ class Attempt:
     def succeeded(self) -> None:
         """Take it back: the owner's own typing errors do not add up over a day."""
         pair, *others = self.keys
-        with _valkey().pipeline() as pipe:
-            pipe.delete(pair)
-            for key in others:
-                pipe.decr(key)
-            pipe.execute()
+        try:
+            with _valkey().pipeline() as pipe:
+                pipe.delete(pair)
+                for key in others:
+                    pipe.decr(key)
+                pipe.execute()
+        except redis.RedisError as error:
+            # The password was right: one attempt too many in the count is no reason to refuse.
+            log.warning("accounts.throttle_unavailable", error=type(error).__name__)
 
 
 def count(*, account: str, address: str | None, known_address: Callable[[], bool]) -> Attempt:
@@ -108,5 +112,8 @@ def _counted(keys: tuple[str, ...]) -> list[int]:
 
 
 def _refusal(key: str) -> TooManyAttempts:
-    seconds = _valkey().ttl(key)
-    return TooManyAttempts("Wait a while, or sign in from where you usually do.", retry_after=max(1, int(seconds)))
+    try:
+        seconds = int(_valkey().ttl(key))
+    except redis.RedisError:
+        seconds = LIMITS.window_s
+    return TooManyAttempts("Wait a while, or sign in from where you usually do.", retry_after=max(1, seconds))
