@@ -1,4 +1,4 @@
-"""Working the outbox off in this thread, without Redis: for the CLI and for tests."""
+"""Working the outbox off in this thread, without Redis: for tests."""
 
 from __future__ import annotations
 
