@@ -8,6 +8,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from engine.keys.material import forbid_core_dumps
+
 FRAME_BYTES_MAX = 65_536
 """Above what the consumer refuses with a word of its own; what is longer is not even kept in memory."""
 SHUTDOWN_WITHIN_S = 4
@@ -47,6 +49,8 @@ def configuration(application: Any = "config.asgi:application", **options: Any) 
 
 def main() -> None:
     """Serve until a signal says otherwise."""
+    # This process opens the secrets tree.
+    forbid_core_dumps()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)

@@ -14,6 +14,9 @@ django.setup()
 
 from django.conf import settings  # noqa: E402 - the worker module needs the apps
 
+from engine.keys.material import forbid_core_dumps  # noqa: E402
 from engine.outbox.worker import build_broker  # noqa: E402
 
+# This process opens the secrets tree.
+forbid_core_dumps()
 broker = build_broker(settings)
