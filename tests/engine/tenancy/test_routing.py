@@ -1,0 +1,89 @@
+"""Where a request ends up: by its host, exactly."""
+
+from __future__ import annotations
+
+import pytest
+from rest_framework.test import APIClient
+
+from engine.tenancy import directory
+from engine.tenancy.context import NoOrganization, OrganizationContext, current_scope, public_schema
+from engine.tenancy.routing import host_name
+from shared.organizations.models import Organization
+from tests.harness import environment
+
+
+def get(host: str, path: str = "/v1/people"):
+    return APIClient(HTTP_HOST=host).get(path)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "nobody.keystead.test",
+        "keystead.test",
+        "org-a.keystead.test.evil.example",
+        "evil-org-a.keystead.test",
+        "org-a.keystead.test@evil.example",
+        "127.0.0.1",
+        "org-a.keystead.test:80:80",
+        "org-a.keystead.test:x",
+        "*.keystead.test",
+        "",
+    ],
+)
+def test_a_host_that_nobody_has_is_404_with_its_own_problem(db: None, host: str) -> None:
+    answer = get(host)
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "unknown_host"
+    assert answer.json()["request_id"]
+
+
+@pytest.mark.parametrize("host", ["ORG-A.keystead.test", "org-a.keystead.test.", "org-a.keystead.test:8000"])
+def test_case_port_and_final_dot_do_not_matter(db: None, host: str) -> None:
+    assert get(host).status_code == 401
+
+
+def test_a_suspended_organization_is_403_with_its_own_problem(db: None, org_a: OrganizationContext) -> None:
+    with public_schema():
+        Organization.objects.filter(id=org_a.id).update(status="suspended")
+    directory.forget()
+    for path in ("/v1/people", "/docs", "/oauth/token", "/nowhere"):
+        answer = get(f"org-a.{environment.BASE_DOMAIN}", path)
+        assert answer.status_code == 403
+        assert answer.json()["code"] == "organization_suspended"
+    assert get(f"org-b.{environment.BASE_DOMAIN}").status_code == 401
+
+
+def test_one_that_is_being_made_does_not_answer_yet(db: None, org_a: OrganizationContext) -> None:
+    with public_schema():
+        Organization.objects.filter(id=org_a.id).update(status="provisioning")
+    directory.forget()
+    assert get(f"org-a.{environment.BASE_DOMAIN}").status_code == 404
+
+
+def test_the_operators_api_is_on_its_own_host_only(db: None, org_a: OrganizationContext) -> None:
+    assert get(f"platform.{environment.BASE_DOMAIN}", "/v1/organizations").status_code == 401
+    assert get(f"org-a.{environment.BASE_DOMAIN}", "/v1/organizations").status_code == 404
+    assert get(f"platform.{environment.BASE_DOMAIN}", "/v1/people").status_code == 404
+
+
+def test_the_context_is_left_also_after_an_error(db: None, org_a: OrganizationContext) -> None:
+    get(f"org-a.{environment.BASE_DOMAIN}", "/v1/people/per_nonsense")
+    with pytest.raises(NoOrganization):
+        current_scope()
+
+
+def test_what_is_remembered_of_hosts_is_bounded(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_ENTRIES_MAX", 10)
+    for number in range(30):
+        assert directory.by_host(f"scan-{number}.{environment.BASE_DOMAIN}") is None
+    assert len(directory._cache) == 10
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [("Acme.Example:443", "acme.example"), ("acme.example.", "acme.example"), ("acme:x", ""), ("[::1]:80", "")],
+)
+def test_host_headers(header: str, name: str) -> None:
+    assert host_name(header) == name
