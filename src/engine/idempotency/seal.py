@@ -1,6 +1,7 @@
 """Hashes and seals of the idempotency keys. No Django.
 
-Both are keyed, because a body may hold a password: a plain hash of it could be guessed offline.
+The hash of a body is keyed, because a body may hold a password: a plain hash of it could be guessed
+offline. The hash of a key is not, so that a key is known again after the platform's secret changed.
 """
 
 from __future__ import annotations
@@ -31,19 +32,20 @@ class Scope:
     def _material(self) -> bytes:
         return json.dumps([self.tenant, self.principal, self.endpoint, self.key]).encode()
 
-    def key_hash(self, secret: bytes) -> bytes:
+    def key_hash(self) -> bytes:
         """What the table keeps instead of the key."""
-        return _mac(secret, b"key", self._material())
+        return hashlib.sha256(b"keystead-idempotency-key\x00" + self._material()).digest()
 
-    def lock_number(self, secret: bytes) -> int:
+    def lock_number(self) -> int:
         """A signed 64-bit number for an advisory lock, different for each scope."""
-        digest = _mac(secret, b"lock", self._material())
+        digest = hashlib.sha256(b"keystead-idempotency-lock\x00" + self._material()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def body_hash(self, secret: bytes, body: Any) -> bytes:
         """A hash of the JSON body; the order of its keys does not matter."""
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return _mac(secret, b"body", self._material() + b"\x00" + canonical.encode())
+        message = b"keystead-idempotency-body\x00" + self._material() + b"\x00" + canonical.encode()
+        return hmac.new(secret, message, hashlib.sha256).digest()
 
     def seal(self, secret: bytes, answer: bytes) -> bytes:
         """Encrypt an answer (AES-256-GCM) so that only a caller who sends the key gets it back."""
@@ -58,8 +60,3 @@ class Scope:
     def _answer_key(self, secret: bytes) -> bytes:
         derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=self._material(), info=b"keystead-answer")
         return derive.derive(secret)
-
-
-def _mac(secret: bytes, purpose: bytes, message: bytes) -> bytes:
-    label = b"keystead-idempotency-" + purpose + b"\x00"
-    return hmac.new(secret, label + message, hashlib.sha256).digest()

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.encoding import force_bytes
 
 from engine.clock import Clock, utc_now
 from engine.errors import DomainError
@@ -116,7 +117,8 @@ def run(*, command: Command, act: Callable[[], Answer], clock: Clock = utc_now) 
         if answer.status >= 400:
             transaction.set_rollback(True)
             return answer
-        _new_row(command, clock(), status=answer.status, sealed_answer=_sealed(command, answer))
+        sealed = _sealed(command, answer, _secrets()[0])
+        _new_row(command, clock(), status=answer.status, sealed_answer=sealed)
         return answer
 
 
@@ -172,15 +174,16 @@ def purge(*, older_than: timedelta = KEPT_FOR, clock: Clock = utc_now, limit: in
     return deleted
 
 
-def _secret() -> bytes:
-    return settings.SECRET_KEY.encode()
+def _secrets() -> list[bytes]:
+    """The platform's secret, then those before it."""
+    return [force_bytes(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
 def _locked(command: Command) -> IdempotencyKey | None:
     """Hold the key until the transaction ends and read its row."""
     scope = command.scope
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [scope.lock_number(_secret())])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [scope.lock_number()])
         row = cursor.fetchone()
     if row is None or not row[0]:
         raise InProgress("Try again in a moment.", retry_after=1)
@@ -193,27 +196,31 @@ def _identity(command: Command) -> dict[str, Any]:
         "principal_kind": principal.kind if principal else "anonymous",
         "principal_id": principal.id if principal else NOBODY,
         "endpoint": command.endpoint,
-        "key_hash": command.scope.key_hash(_secret()),
+        "key_hash": command.scope.key_hash(),
     }
 
 
 def _new_row(command: Command, now: datetime, **values: Any) -> IdempotencyKey:
     return IdempotencyKey.objects.create(
         **_identity(command),
-        body_hash=command.scope.body_hash(_secret(), command.body),
+        body_hash=command.scope.body_hash(_secrets()[0], command.body),
         created_at=now,
         **values,
     )
 
 
-def _same_body(command: Command, known: IdempotencyKey) -> None:
-    if bytes(known.body_hash) != command.scope.body_hash(_secret(), command.body):
-        raise KeyReused("Send a new key with a new command.", field="Idempotency-Key")
+def _same_body(command: Command, known: IdempotencyKey) -> bytes:
+    """The secret under which the body of the first run was this one. Raises KeyReused."""
+    for secret in _secrets():
+        if bytes(known.body_hash) == command.scope.body_hash(secret, command.body):
+            return secret
+    # Also when the secret was thrown away: the effect stands, and must not be repeated.
+    raise KeyReused("Send a new key with a new command.", field="Idempotency-Key")
 
 
 def _stored(command: Command, known: IdempotencyKey) -> Answer:
-    _same_body(command, known)
-    stored = json.loads(command.scope.open(_secret(), bytes(known.sealed_answer or b"")))
+    secret = _same_body(command, known)
+    stored = json.loads(command.scope.open(secret, bytes(known.sealed_answer or b"")))
     return Answer(
         status=known.status or 200,
         content=base64.b64decode(stored["content"]),
@@ -222,10 +229,10 @@ def _stored(command: Command, known: IdempotencyKey) -> Answer:
     )
 
 
-def _sealed(command: Command, answer: Answer) -> bytes:
+def _sealed(command: Command, answer: Answer, secret: bytes) -> bytes:
     content = base64.b64encode(answer.content).decode()
     plain = json.dumps({"content": content, "headers": dict(answer.headers)}).encode()
-    return command.scope.seal(_secret(), plain)
+    return command.scope.seal(secret, plain)
 
 
 def _take_lease(known: IdempotencyKey, now: datetime, lease: timedelta) -> None:
@@ -246,5 +253,5 @@ def _end_lease(known: IdempotencyKey, now: datetime) -> None:
 def _store(command: Command, known: IdempotencyKey, answer: Answer) -> None:
     # A run that outlived its lease finds the other run's answer in place and leaves it there.
     IdempotencyKey.objects.filter(pk=known.pk, status__isnull=True).update(
-        status=answer.status, sealed_answer=_sealed(command, answer)
+        status=answer.status, sealed_answer=_sealed(command, answer, _same_body(command, known))
     )

@@ -210,3 +210,15 @@ def test_a_missing_key_matters_only_when_required() -> None:
     assert services.check_key(None, required=False) is None
     with pytest.raises(services.KeyRequired):
         services.check_key(None, required=True)
+
+
+def test_a_new_secret_of_the_platform_forgets_no_key(settings) -> None:
+    effect = Effect()
+    services.run(command=command({"a": 1}), act=effect)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another" * 10, [settings.SECRET_KEY]
+    again = services.run(command=command({"a": 1}), act=effect)
+    assert (again.replayed, again.content) == (True, b'{"token":"tok-1"}')
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(KeyReused):
+        services.run(command=command({"a": 1}), act=effect)
+    assert effect.count == 1
