@@ -29,6 +29,9 @@ LEASE = timedelta(seconds=Policy().longest_s + 5)
 """Longer than the longest call, so that a lease runs out only when its holder is gone."""
 
 MAX_ROUNDS = 24
+PATIENCE = timedelta(seconds=60)
+"""No call begins later than this after the first one: a worker's message has two minutes in all."""
+
 BUSY_DELAY = timedelta(seconds=3)
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +63,10 @@ def advance(*, payment_id: UUID, clock: Clock = utc_now) -> Payment:
     answered as it stands. Raises NotFound and engine.calls.CallInTransaction.
     """
     refuse_open_transaction()
+    until = clock() + PATIENCE
     for _ in range(MAX_ROUNDS):
+        if clock() > until:
+            break
         try:
             claim = _claim(payment_id, clock)
         except Busy:
@@ -84,13 +90,16 @@ def next_look(payment: Payment, *, clock: Clock = utc_now) -> timedelta | None:
 def sweep(*, clock: Clock = utc_now, limit: int = 100) -> int:
     """Carry on what is due and was left lying, whatever became of its message; answers how many are undecided.
 
-    A payment that cannot be carried on (its key is out of reach, say) is logged and holds up no other.
+    A payment that cannot be carried on (its key is out of reach, say) is logged and holds up no other. Begins with
+    no other after ``PATIENCE``, since providers that are silent take their time: the next sweep goes on.
     """
     now = clock()
     undecided = Payment.objects.undecided()
     stale = undecided.filter(updated_at__lt=now - 2 * LEASE)
     due = stale.filter(next_check_at__isnull=True) | stale.filter(next_check_at__lte=now)
     for payment_id in list(due.order_by("updated_at").values_list("id", flat=True)[:limit]):
+        if clock() > now + PATIENCE:
+            break
         try:
             advance(payment_id=payment_id, clock=clock)
         except Exception:  # noqa: BLE001  # whatever it is, the other payments come next

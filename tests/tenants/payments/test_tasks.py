@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import time_machine
@@ -76,6 +76,24 @@ def test_one_payment_that_cannot_be_carried_on_holds_up_no_other(shop: Shop) -> 
     whole.refresh_from_db()
     broken.refresh_from_db()
     assert (whole.status, broken.status) == ("captured", "pending")
+
+
+def test_a_sweep_ends_in_time_when_every_call_is_slow(shop: Shop) -> None:
+    shop.sandbox.behave(shop.keys[0], {"kind": "unavailable", "operation": "payment_intents.confirm"})
+    rows = [shop.pay(), shop.pay()]
+    shop.sandbox.behave(shop.keys[0])
+    began, looks = utc_now() + timedelta(minutes=5), 0
+
+    def slow() -> datetime:
+        # Each look at the clock finds it 25 s later.
+        nonlocal looks
+        looks += 1
+        return began + timedelta(seconds=25 * looks)
+
+    assert payments.sweep(clock=slow) >= 1
+    for row in rows:
+        row.refresh_from_db()
+    assert "unknown" in {row.status for row in rows}
 
 
 def test_an_erased_person_is_not_charged_while_the_payment_methods_are_still_there(shop: Shop) -> None:
