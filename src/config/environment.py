@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, NoReturn, Self
 from urllib.parse import SplitResult, urlsplit
@@ -45,9 +46,9 @@ class Environment(BaseSettings):
     )
     redis_url: SecretStr = Field(description="Valkey or Redis, `redis://host:6379/0`. It may lose everything.")
     secret_key: SecretStr = Field(
-        description="At least 32 random characters, the same everywhere. It keys cursors, idempotency keys, enrolment "
-        "codes, the marks of used probes and operators' authenticators: with another one all these are void, and a "
-        "repeated request may act again."
+        description="At least 32 random characters, the same everywhere. It keys cursors, the answers to repeated "
+        "requests, enrolment codes, the marks of used probes and operators' authenticators: with another one all "
+        "these are void. A repeated request does not act again then, but is refused."
     )
     kms_url: str = Field(
         description="Keys of the documents and secrets trees: `file:///folder` or `aws://region?key_id=..`."
@@ -68,6 +69,10 @@ class Environment(BaseSettings):
         description="A database connection is replaced after it served this many organizations.",
     )
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="Largest request body, in bytes.")
+    trusted_proxies: str = Field(
+        default="",
+        description="Networks of the proxies in front, `10.0.0.0/8,fd00::/8`: their X-Forwarded-For is believed.",
+    )
     webhook_allow_private: bool = Field(
         default=False, description="Let webhooks reach private addresses. Development only."
     )
@@ -100,6 +105,16 @@ class Environment(BaseSettings):
             raise ValueError(f"must have at least {_MIN_SECRET_CHARACTERS} characters")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            try:
+                ip_network(part.strip())
+            except ValueError as error:
+                raise ValueError(f"{part.strip()} is not a network such as 10.0.0.0/8") from error
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.database_url is None and self.owner_database_url is None:
@@ -110,6 +125,11 @@ class Environment(BaseSettings):
             if self.webhook_allow_private:
                 raise ValueError("KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production")
         return self
+
+    @cached_property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of the proxies in front."""
+        return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
 
     @cached_property
     def base(self) -> SplitResult:

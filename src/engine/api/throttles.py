@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any, cast
 
 import redis
@@ -143,8 +144,29 @@ def headers(request: HttpRequest) -> dict[str, str]:
 
 
 def client_address(request: Any) -> str:
-    """The address of the peer. A proxy in front has to be named by the server, not by a header."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """The address of the caller.
+
+    That is the peer, unless the peer is a proxy of settings.TRUSTED_PROXIES: then the last address of
+    X-Forwarded-For that is none of them. What stands further left a caller may have made up.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    address = peer
+    hops = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+    while _is_trusted(address) and hops:
+        hop = hops.pop().strip()
+        try:
+            address = str(ip_address(hop))
+        except ValueError:
+            return address
+    return address
+
+
+def _is_trusted(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in settings.TRUSTED_PROXIES)
 
 
 def _hashed(text: str) -> str:

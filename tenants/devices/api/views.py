@@ -9,6 +9,7 @@ from uuid import UUID
 from rest_framework.response import Response
 
 from engine.api.access import PUBLIC
+from engine.api.throttles import client_address
 from engine.api.views import APIView, Request, operation
 from engine.idempotency.decorators import idempotent
 from tenants.devices import selectors, services
@@ -75,7 +76,7 @@ class ClaimView(APIView):
             code=wanted["code"],
             public_key=wanted["public_key"],
             proof=wanted["proof"],
-            client_address=request.META.get("REMOTE_ADDR", ""),
+            client_address=client_address(request),
         )
         body = ClaimBody(
             {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from ipaddress import ip_network
 
 import pytest
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, APIRequestFactory
 
 from engine import ids
 from engine.api import throttles
@@ -87,3 +88,31 @@ def test_an_anonymous_flood_does_not_use_the_plan_up(api: APIClient) -> None:
 def test_without_redis_requests_pass(in_org_a: OrganizationContext, settings) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert all(spend(key="k", rate=RATE).allowed for _ in range(7))
+
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("203.0.113.9", "", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "made-up, 198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "192.0.2.7, 198.51.100.1, 10.2.3.4", "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
+        ("fd00::1", "2001:DB8::5", "2001:db8::5"),
+        ("", "198.51.100.1", ""),
+    ],
+)
+def test_a_proxy_is_believed_only_when_it_is_trusted(settings, peer: str, forwarded: str, found: str) -> None:
+    settings.TRUSTED_PROXIES = PROXIES
+    request = APIRequestFactory().get("/", REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR=forwarded)
+    assert throttles.client_address(request) == found
+
+
+def test_without_settings_no_header_is_believed() -> None:
+    request = APIRequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="198.51.100.1")
+    assert throttles.client_address(request) == "10.0.0.1"
