@@ -85,10 +85,16 @@ def test_nothing_survives_when_the_guards_are_killed_too(who: Who, home: Path) -
 
 def _children(pid: int) -> list[int]:
     return [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid
+        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent_of(entry) == pid
     ]
+
+
+def _parent_of(entry: Path) -> int | None:
+    """The parent of a process, None when it has ended while one looked."""
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def test_folder_that_nobody_can_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
