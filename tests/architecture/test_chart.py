@@ -293,3 +293,9 @@ def test_devices_and_the_api_share_the_organizations_hosts(full: list[Resource])
     assert rule["host"] == "*.id.keystead.example"
     backends = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
     assert backends == {"/v1/gateway": "acceptance-gateway", "/": "acceptance-api"}
+
+
+def test_the_proxies_in_front_reach_the_settings(full: list[Resource]) -> None:
+    for component in ("api", "gateway"):
+        found = variables(pods(full)[component])["KEYSTEAD_TRUSTED_PROXIES"]
+        assert found["value"] == "10.42.0.0/16,fd00::/8"

@@ -55,6 +55,10 @@ def test_good_settings_start() -> None:
             "  KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production",
         ),
         (
+            {"TRUSTED_PROXIES": "10.0.0.0/8,proxy.internal"},
+            "  KEYSTEAD_TRUSTED_PROXIES: proxy.internal is not a network such as 10.0.0.0/8",
+        ),
+        (
             {"BASE_URL": "http://localhost:8000/path"},
             "  KEYSTEAD_BASE_URL: must be a scheme and a host, with a port if need be, and nothing after it",
         ),

@@ -19,6 +19,10 @@
 - name: KEYSTEAD_GATEWAY_BASE_URL
   value: {{ . | quote }}
 {{- end }}
+{{- with $values.ingress.trustedProxies }}
+- name: KEYSTEAD_TRUSTED_PROXIES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: KEYSTEAD_KMS_URL
   value: {{ $values.kms.url | quote }}
 - name: KEYSTEAD_BLOB_URL
