@@ -130,9 +130,13 @@ def withdraw_consent(*, consent_id: UUID, by: Principal, clock: Clock = utc_now)
     nothing but its own memory.
     """
     with transaction.atomic():
-        consent = Consent.objects.select_for_update().select_related("person").filter(id=consent_id).first()
-        if consent is None:
+        owner = Consent.objects.filter(id=consent_id).values_list("person_id", flat=True).first()
+        if owner is None:
             raise NotFound
+        # The person before the consent, everywhere: an erasure locks in this order too, and a checkout
+        # that is being decided holds the person.
+        Person.objects.select_for_update().get(id=owner)
+        consent = Consent.objects.select_for_update().get(id=consent_id)
         if consent.withdrawn_at is None:
             _withdraw(consent, clock=clock)
             audit.write(action="consent.withdraw", actor=by, resource=consent.public_id)

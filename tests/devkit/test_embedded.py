@@ -84,9 +84,7 @@ def test_nothing_survives_when_the_guards_are_killed_too(who: Who, home: Path) -
 
 
 def _children(pid: int) -> list[int]:
-    return [
-        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent_of(entry) == pid
-    ]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent_of(entry) == pid]
 
 
 def _parent_of(entry: Path) -> int | None:

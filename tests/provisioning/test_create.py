@@ -226,6 +226,9 @@ def test_the_command_line_makes_lists_and_shows(live_db: LiveDatabase, matcher: 
     assert "taken" in again.stderr
     unknown = keystead("org", "show", "nobody")
     assert (unknown.returncode, "keystead org list" in unknown.stderr) == (1, True)
+    for purpose in ("biometric", "secrets"):
+        rotated = keystead("org", "rotate-keys", "acme", "--purpose", purpose)
+        assert "version 2 is active" in rotated.stdout, rotated.stderr
     invited = keystead("org", "invite", "acme", "--email", "owner@acme.example")
     assert invited.stdout.startswith("http://acme.")
     without_owner = subprocess.run(

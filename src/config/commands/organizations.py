@@ -83,6 +83,23 @@ def invite(slug: str, email: str) -> None:
     err.print("Shown once. POST it to /v1/invitations/accept with the password of the member's choice.")
 
 
+@org.command("rotate-keys")
+@click.argument("slug")
+@click.option("--purpose", type=click.Choice(["biometric", "documents", "secrets"]), required=True)
+def rotate_keys(slug: str, purpose: Any) -> None:
+    """Make a new version of an organization's key and move every person's key to it.
+
+    Nothing stops meanwhile. Interrupted, the same command finishes the rotation.
+    """
+    set_up_django()
+    from engine.tenancy.context import organization
+    from tenants.keyring import services as keyring
+
+    with organization(_organization(slug).context()):
+        key = keyring.rotate_organization_key(purpose=purpose)
+    out.print(f"{slug}: {purpose} key version {key.version} is {key.state}")
+
+
 @org.command("list")
 def list_() -> None:
     """List organizations."""

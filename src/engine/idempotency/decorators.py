@@ -8,7 +8,8 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
-from django.db import transaction
+import structlog
+from django.db import DatabaseError, transaction
 from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -21,6 +22,8 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 _PURGE_CHANCE = 1 / 500
 _REPEATED_HEADERS = ("Location", "ETag")
+
+log = structlog.get_logger("keystead.api")
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -67,13 +70,21 @@ def idempotent(
                     lease=lease,
                 )
             if random.random() < _PURGE_CHANCE:  # noqa: S311  # spreads housekeeping, decides nothing
-                services.purge()
+                _purge()
             return _response(answer)
 
         handle.idempotency = "required" if required else "optional"  # type: ignore[attr-defined]
         return handle  # type: ignore[return-value]
 
     return decorate
+
+
+def _purge() -> None:
+    """Housekeeping after the command has committed: it must not turn its answer into an error."""
+    try:
+        services.purge()
+    except DatabaseError as error:
+        log.warning("idempotency.purge_failed", error=type(error).__name__)
 
 
 def _command(request: Request, key: str, kwargs: dict[str, Any]) -> Command:

@@ -92,6 +92,19 @@ def _create_logins(admin: psycopg.Connection[Any], *, owner: Login, app: Login) 
         # A login that has entered no context finds nothing by name.
         admin.execute(sql.SQL("ALTER ROLE {} SET search_path = ''").format(sql.Identifier(name)))
         admin.execute(sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(sql.Identifier(name)))
+    _keep_statements_out_of_the_log(admin)
+
+
+def _keep_statements_out_of_the_log(admin: psycopg.Connection[Any]) -> None:
+    """Parameters stand in our statements (client-side binding), so PostgreSQL must not log failed ones.
+
+    Only a superuser may set this for a role; elsewhere set log_min_error_statement = panic in the
+    server's own configuration (docs/one-machine.md).
+    """
+    row = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if row and row[0]:
+        for name in (OWNER, APP):
+            admin.execute(sql.SQL("ALTER ROLE {} SET log_min_error_statement = 'panic'").format(sql.Identifier(name)))
 
 
 def _create_role(admin: psycopg.Connection[Any], name: str, attributes: str, *, password: str | None = None) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from engine.errors import DomainError
+from engine.errors import Conflict, DomainError
 from engine.matcher_client import MatcherRefused, MatcherUnavailable
 from engine.service_tokens import OrganizationClaims
 from engine.tenancy.context import current_organization
@@ -118,6 +118,12 @@ def _call(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     except MatcherRefused as refusal:
         if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY:
             raise VectorRefused(refusal.detail, field="vector") from refusal
+        if refusal.status == HTTPStatus.CONFLICT:
+            raise Conflict("The organization's keys changed meanwhile; send it again.") from refusal
+        if refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            # Ours to mend (service key, roles), and for the caller a matcher that is not there.
+            log.error("matcher_refused_us", code=refusal.code)
+            raise MatcherUnavailable from refusal
         raise
 
 
