@@ -72,20 +72,25 @@ def decode_vector(text: str) -> bytes:
 
 
 def identification_threshold(*, base: float, gallery_size: int) -> float:
-    """The least score that identifies, in a gallery of `gallery_size` templates."""
-    return min(THRESHOLD_MAX, base + PER_DECADE * math.log10(max(gallery_size, 1)))
+    """The least score that identifies, in a gallery of `gallery_size` templates.
+
+    It stops growing at THRESHOLD_MAX, and is never less than `base`.
+    """
+    return max(base, min(THRESHOLD_MAX, base + PER_DECADE * math.log10(max(gallery_size, 1))))
 
 
 def decide(*, candidates: Sequence[Candidate], threshold: float, margin: float = MARGIN_MIN) -> Decision:
     """Whom the candidates (best first) identify.
 
     The runner-up is the best candidate of another person: two templates of one person are no
-    contradiction. Within `margin` of each other, two people are ambiguous and nobody is named.
+    contradiction. Within `margin` of each other, two people are ambiguous and nobody is named. A
+    score that is not a number recognises nobody, and tells nobody apart.
     """
     best = candidates[0] if candidates else None
     runner_up = next((one for one in candidates if best and one.person_id != best.person_id), None)
-    if best is None or best.score < threshold:
+    # Written so that a comparison with NaN, which is always false, refuses.
+    if best is None or not best.score >= threshold:
         return Decision("no_match", best, runner_up, threshold)
-    if runner_up is not None and best.score - runner_up.score < margin:
+    if runner_up is not None and not best.score - runner_up.score >= margin:
         return Decision("ambiguous", best, runner_up, threshold)
     return Decision("match", best, runner_up, threshold)

@@ -178,7 +178,7 @@ def enroll_template(
             _consenting(person_id, Purpose.IDENTIFY)
             if key is None:
                 keyring.store_biometric_person_key(person_id=person_id, key=sealed.person_key)
-            for old in mine.active().select_for_update():
+            for old in mine.active():
                 _retire(old, clock=clock)
             template = Template.objects.create(
                 id=template_id,
@@ -209,9 +209,11 @@ def enroll_template(
 def retire_template(*, template_id: UUID, by: Principal, clock: Clock = utc_now) -> Template:
     """Stop recognising a person by this template."""
     with transaction.atomic():
-        template = Template.objects.select_for_update().filter(id=template_id).first()
-        if template is None:
+        owner = Template.objects.filter(id=template_id).values_list("person_id", flat=True).first()
+        if owner is None:
             raise NotFound
+        Person.objects.select_for_update().get(id=owner)
+        template = Template.objects.select_for_update().get(id=template_id)
         if template.state == TemplateState.ACTIVE:
             _retire(template, clock=clock)
             audit.write(action="template.retire", actor=by, resource=template.public_id)

@@ -48,7 +48,7 @@ class PersonList(APIView):
     @idempotent(required=False)
     def post(self, request: Request) -> Response:
         person = services.create_person(**self.valid(request), by=request.principal)
-        return Response(s.PersonBody(person).data, status=201)
+        return etags.respond(request, s.PersonBody(person).data, status=201)
 
 
 class PersonDetail(APIView):
@@ -65,13 +65,13 @@ class PersonDetail(APIView):
         request=s.UpdatePerson,
         response=s.PersonBody,
         headers=("If-Match",),
-        problems=(409,),
+        problems=(409, 412, 428),
     )
     def patch(self, request: Request, person_id: UUID) -> Response:
         changes = self.valid(request)
         with transaction.atomic():
             seen = _found(Person.objects.select_for_update(no_key=True), person_id)
-            etags.require_match(request, s.PersonBody(seen).data)
+            etags.require_match(request, s.PersonBody(seen).data, required=True)
             person = services.update_person(person_id=person_id, changes=changes, by=request.principal)
         return etags.respond(request, s.PersonBody(person).data)
 
