@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from rest_framework.test import APIClient
 
+from tenants.identity.models import Template
 from tests.factories.checkouts import face, seen
 
 Face = np.ndarray[Any, Any]
@@ -25,6 +27,13 @@ def alike(of: Face, *, similarity: float) -> Face:
     other /= np.linalg.norm(other)
     made: Face = of * similarity + other * float(np.sqrt(1 - similarity**2))
     return made
+
+
+def unopenable_template(person_id: UUID) -> Template:
+    """A row of a template that nothing can open, made without a matcher. Inside the organization's context."""
+    return Template.objects.create(
+        person_id=person_id, modality="face", model="model-1", version=1, dimensions=64, sealed=b"sealed"
+    )
 
 
 @dataclass(frozen=True, slots=True)
