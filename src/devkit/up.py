@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +15,12 @@ from rich.markup import escape
 
 from devkit import welcome
 from devkit.errors import CannotRun
+from devkit.servers import write_private
 from devkit.stack import Stack
 from devkit.welcome import Welcome
 
 LOOK_EVERY_SECONDS = 0.5
+PROXY_NAMES = ("NO_PROXY", "no_proxy")
 
 
 def run(*, state_dir: Path, environ: Mapping[str, str], console: Console) -> None:
@@ -35,6 +38,7 @@ def run(*, state_dir: Path, environ: Mapping[str, str], console: Console) -> Non
                 # A database of the caller's own may hold an acme whose sign-ins this folder does not know.
                 console.print(f"[yellow]no sign-in is known: {escape(str(error))}[/]")
                 visitor = None
+            write_environment(stack)
             show(stack, visitor, console)
             try:
                 _stay(stack, console)
@@ -68,6 +72,21 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def environment_file(stack: Stack) -> Path:
+    """Where a shell finds what the command line needs."""
+    return stack.state_dir / "env"
+
+
+def write_environment(stack: Stack) -> None:
+    """Write the command line's environment, owner's login included, for a shell to read."""
+    variables = stack.configuration.environment("cli", owner=True)
+    # Nothing of our own environment but what keeps a proxy away from loopback.
+    mine = {name: variables[name] for name in sorted(variables) if name.startswith("KEYSTEAD_") or name in PROXY_NAMES}
+    lines = ["# Written by `keystead up` at each start, for the shell of whoever runs commands."]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in mine.items()]
+    write_private(environment_file(stack), "\n".join(lines))
+
+
 def show(stack: Stack, visitor: Welcome | None, console: Console) -> None:
     """Print addresses, sign-ins and something to try."""
     slug = welcome.SLUG
@@ -78,6 +97,7 @@ def show(stack: Stack, visitor: Welcome | None, console: Console) -> None:
         ("operators' API", f"{stack.platform_url}/docs"),
         ("payment provider (sandbox)", stack.sandbox_url),
         ("logs", str(stack.state_dir / "logs")),
+        ("for keystead commands", f". {shlex.quote(str(environment_file(stack)))}"),
     ]
     if visitor is not None:
         rows += [

@@ -42,6 +42,7 @@ def test_up_says_where_everything_is_and_leaves_nothing(tmp_path: Path) -> None:
         assert "owner@acme.example" in said
         assert "otpauth://totp/" in said
         assert _try(said) == 200
+        assert "acme" in _command_with(tmp_path / "env", "org", "list")
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
         assert process.wait(60) == 0, rest
@@ -51,6 +52,14 @@ def test_up_says_where_everything_is_and_leaves_nothing(tmp_path: Path) -> None:
         process.wait()
         left = await_nothing(str(tmp_path))
     assert left == mentioning(str(tmp_path)) == []
+
+
+def _command_with(file: Path, *arguments: str) -> str:
+    """What a command prints in a shell that has read the file."""
+    assert file.stat().st_mode & 0o777 == 0o600
+    line = f". {shlex.quote(str(file))} && exec {shlex.join([sys.executable, '-m', 'config.cli', *arguments])}"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("KEYSTEAD_")}
+    return subprocess.run(["sh", "-c", line], cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout
 
 
 def _try(said: str) -> int:
