@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from config.terminal import err, fail, out, set_up_django
 
@@ -34,7 +34,7 @@ def parked(limit: int) -> None:
     set_up_django()
     from engine.outbox import claims
 
-    table = Table("id", "role", "name", "attempts", "last error")
+    table = Table(Column("id", no_wrap=True, min_width=36), "role", "name", "attempts", "last error")
     for message in claims.parked(limit=limit):
         table.add_row(str(message.id), message.org_role, message.name, str(message.attempts), message.last_error)
     out.print(table)

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from config.terminal import err, fail, out, set_up_django
 
 
 @click.group()
 def org() -> None:
-    """Organizations: create, list, show."""
+    """Organizations: create, invite, list, show, rotate-keys."""
 
 
 @org.command()
@@ -107,7 +107,11 @@ def list_() -> None:
     from engine.tenancy.context import public_schema
     from shared.organizations.models import Organization
 
-    table = Table("id", "slug", "status", "plan", "environment", "currency", "time zone", box=None)
+    # Ids are there to be copied: a narrow terminal, or none, must not shorten them.
+    whole = Column("id", no_wrap=True, min_width=30)
+    table = Table(
+        whole, Column("slug", overflow="fold"), "status", "plan", "environment", "currency", "time zone", box=None
+    )
     with public_schema():
         for row in Organization.objects.select_related("plan"):
             table.add_row(
