@@ -11,9 +11,12 @@ import pytest
 from django.db import connection, transaction
 
 from engine import ids
+from engine.ids import uuid7
+from engine.principals import SYSTEM
 from engine.tenancy.context import OrganizationContext, organization
 from tenants.audit.models import Entry
 from tenants.events.models import Event
+from tenants.identity import services
 from tenants.identity.models import Identification, Person, Template, Verification
 from tests.conftest import client_of
 from tests.factories.access import member_token, signed_in
@@ -54,7 +57,7 @@ def test_what_is_enrolled_is_sealed_and_never_shown(register: Register, org_a: O
         assert [one.action for one in Entry.objects.filter(resource=body["id"])] == ["template.enroll"]
 
 
-def test_of_two_enrolments_only_the_second_matches(register: Register) -> None:
+def test_of_two_enrolments_only_the_second_matches(register: Register, org_a: OrganizationContext) -> None:
     before, after = face(), face()
     person = register.enrolled(before)
     old = register.client.get(f"/v1/templates?person={person}").json()["data"][0]
@@ -62,7 +65,11 @@ def test_of_two_enrolments_only_the_second_matches(register: Register) -> None:
     new = register.enroll(person, after).json()
 
     assert (new["version"], new["state"]) == (2, "active")
-    assert register.client.get(f"/v1/templates/{old['id']}").json()["state"] == "retired"
+    replaced = register.client.get(f"/v1/templates/{old['id']}").json()
+    assert (replaced["state"], replaced["retired_at"] is None) == ("retired", False)
+    with organization(org_a):
+        told = {row.type for row in Event.objects.filter(body__contains=old["id"])}
+    assert told == {"identity.template.enrolled", "identity.template.retired"}
     assert outcome(register.verify(person, seen(after))) == "match"
     assert outcome(register.verify(person, seen(before))) == "no_match"
     assert register.found(after) == ("match", person)
@@ -260,6 +267,19 @@ def test_the_same_key_acts_once(register: Register, org_a: OrganizationContext) 
             assert table._default_manager.filter(model=register.model).count() == 1
     other = register.enroll(person, face(), key="enrol")
     assert refusal(other) == (422, "idempotency_key_reused")
+
+
+def test_an_interrupted_command_is_resumed_with_what_it_made(register: Register, org_a: OrganizationContext) -> None:
+    ada = face()
+    person = ids.decode("per", register.person())
+    common: dict[str, Any] = {"modality": "face", "model": register.model, "vector": ada.tobytes(), "by": SYSTEM}
+    one, two, three = uuid7(), uuid7(), uuid7()
+    with organization(org_a):
+        for _ in "ab":
+            assert services.enroll_template(template_id=one, person_id=person, **common).version == 1
+            assert services.verify(verification_id=two, person_id=person, **common).outcome == "match"
+            assert services.identify(identification_id=three, **common).person_id == person
+        assert Template.objects.filter(model=register.model).count() == 1
 
 
 # --- Races -----------------------------------------------------------------------------------------------
