@@ -46,6 +46,8 @@ class Size:
     people: int
     kills_per_victim: int
     pause_s: float
+    pace_s: float
+    """Between two people at one terminal, so that there is a middle to kill things in."""
 
 
 def run(*, size: Size, number: int, state_dir: Path, say: bool = True) -> Report:
@@ -63,7 +65,8 @@ def run(*, size: Size, number: int, state_dir: Path, say: bool = True) -> Report
         results, killed = _under_fire(stack, shop, size, chance, tell)
         tell("settling")
         _compare(report, stack, shop, back_office, results, size)
-        report.counts |= {"checkouts": size.checkouts, "kills": dict(killed), "results": _outcomes(results)}
+        report.promise("every process and Valkey was killed", set(killed) == set(VICTIMS), figure=dict(killed))
+        report.counts |= {"checkouts": size.checkouts, "kills": sum(killed.values()), "results": _outcomes(results)}
         shop.close()
     return report
 
@@ -80,7 +83,7 @@ def _under_fire(
     killer = threading.Thread(target=_kill, args=(stack, size, random.Random(chance.random()), over, killed))
     with ThreadPoolExecutor(len(orders)) as tills:
         killer.start()
-        futures = {device: tills.submit(_stand, device, queue) for device, queue in orders.items()}
+        futures = {device: tills.submit(_stand, device, queue, size.pace_s) for device, queue in orders.items()}
         results = {
             (device.id, sequence): result
             for device, future in futures.items()
@@ -95,19 +98,22 @@ def _kill(stack: Stack, size: Size, chance: random.Random, over: threading.Event
     """Kill everything in turn and bring it back, for as long as there is anything to disturb."""
     rounds = [name for _ in range(size.kills_per_victim) for name in chance.sample(VICTIMS, len(VICTIMS))]
     for name in rounds:
-        if over.wait(size.pause_s * (0.5 + chance.random())):
+        # The first round is gone through in any case: whatever is left then is killed while things settle.
+        if over.wait(size.pause_s * (0.5 + chance.random())) and len(killed) == len(VICTIMS):
             return
         stack.kill(name, signal.SIGKILL)
         killed[name] += 1
         stack.restart(name)
 
 
-def _stand(device: Device, queue: list[tuple[int, Person, int]]) -> dict[int, CheckoutResult | None]:
+def _stand(device: Device, queue: list[tuple[int, Person, int]], pace_s: float) -> dict[int, CheckoutResult | None]:
     """One terminal works off its queue."""
-    return {
-        sequence: _insist(device, sign_checkout(device, person, sequence=sequence, amount_minor=amount_minor))
-        for sequence, person, amount_minor in queue
-    }
+    results = {}
+    for sequence, person, amount_minor in queue:
+        frame = sign_checkout(device, person, sequence=sequence, amount_minor=amount_minor)
+        results[sequence] = _insist(device, frame)
+        time.sleep(pace_s)
+    return results
 
 
 def _insist(device: Device, frame: dict[str, object]) -> CheckoutResult | None:
@@ -205,7 +211,12 @@ def _silent(_: str) -> None:
 
 def main() -> None:
     size = Size(
-        checkouts=int(os.environ.get("CHECKOUTS", "200")), devices=8, people=40, kills_per_victim=4, pause_s=3.0
+        checkouts=int(os.environ.get("CHECKOUTS", "200")),
+        devices=8,
+        people=40,
+        kills_per_victim=6,
+        pause_s=2.0,
+        pace_s=3.0,
     )
     with tempfile.TemporaryDirectory(prefix="keystead-chaos-") as folder:
         try:

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,6 +59,17 @@ def _make_keys() -> None:
             service_tokens.create_key_pair(private_path=SERVICE_KEY, public_path=SERVICE_PUBLIC_KEY)
 
 
+def _heed_signals() -> None:
+    """Undo what nohup and a background job of a shell do: they have SIGHUP and SIGINT ignored.
+
+    Ignoring is inherited, and the suites send both to the programs that they start.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def set_up() -> None:
     """Join the servers and set the environment of this process, from scratch."""
     if "KEYSTEAD_TEST_POSTGRES_URL" not in os.environ:
@@ -66,6 +78,7 @@ def set_up() -> None:
         atexit.register(stack.close)
         os.environ["KEYSTEAD_TEST_POSTGRES_URL"] = servers.postgres_url
         os.environ["KEYSTEAD_TEST_REDIS_URL"] = servers.redis_url
+    _heed_signals()
     _make_keys()
     # Whatever the shell that runs the tests has set belongs to another Keystead.
     for name in [name for name in os.environ if name.startswith("KEYSTEAD_")]:
