@@ -1,6 +1,4 @@
-"""What an organization's host answers. `main` of each app's api under /v1."""
-
-from importlib.util import find_spec
+"""What an organization's host answers: documentation, OAuth, and each app's API under /v1."""
 
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -23,11 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *documentation.urlpatterns_for(openapi.ORGANIZATION),
     path("", include("tenants.access.api.oauth_urls")),
     path("v1/", include("shared.accounts.api.urls")),
-]
-urlpatterns += [
-    path("v1/", include(f"tenants.{app}.api.urls"))
-    for app in _API
-    if find_spec(f"tenants.{app}") and find_spec(f"tenants.{app}.api") and find_spec(f"tenants.{app}.api.urls")
+    *(path("v1/", include(f"tenants.{app}.api.urls")) for app in _API),
 ]
 
 handler400 = "engine.api.problems.bad_request"
