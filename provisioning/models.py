@@ -10,13 +10,20 @@ from engine.models import Model
 
 class FlowKind(models.TextChoices):
     CREATE = "create"
-    ROTATE_KEYS = "rotate_keys"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    RENAME = "rename"
+    OFFBOARD = "offboard"
+    BACKUP = "backup"
+    RESTORE = "restore"
 
 
 class FlowStatus(models.TextChoices):
     RUNNING = "running"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Flow(Model):
@@ -32,6 +39,8 @@ class Flow(Model):
     parameters = models.JSONField(default=dict)
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=500, default="", blank=True)
+    # When a waiting flow goes on by itself; None while it waits for a person.
+    due_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -41,7 +50,7 @@ class Flow(Model):
             models.CheckConstraint(condition=Q(kind__in=FlowKind.values), name="flow_kind_known"),
             models.UniqueConstraint(
                 fields=["organization", "kind"],
-                condition=Q(status="running"),
+                condition=Q(status__in=["running", "waiting"]),
                 name="flow_one_running_of_a_kind",
             ),
         ]

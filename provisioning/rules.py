@@ -1,12 +1,14 @@
-"""The steps of each flow, in order."""
+"""The order of a flow's steps."""
 
 from __future__ import annotations
 
-CREATE_STEPS = ("schema", "keys", "defaults", "invite", "activate")
+from collections.abc import Iterable
+
 DONE = "done"
 
 
-def next_step(step: str) -> str:
-    """The step after `step` of the create flow, DONE after the last."""
-    position = CREATE_STEPS.index(step) + 1
-    return CREATE_STEPS[position] if position < len(CREATE_STEPS) else DONE
+def next_step(steps: Iterable[str], step: str) -> str:
+    """The step after `step`, DONE after the last. Raises ValueError when `steps` does not have it."""
+    order = list(steps)
+    position = order.index(step) + 1
+    return order[position] if position < len(order) else DONE

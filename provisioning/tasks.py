@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from engine import outbox
-from provisioning import services
+from provisioning import flows
 
 
 @outbox.handler("provisioning.advance", queue="provisioning", transactional=False)
 def advance(*, message: outbox.Message) -> None:
-    services.advance(flow_id=UUID(message.payload["flow_id"]))
+    flows.advance(flow_id=UUID(message.payload["flow_id"]))

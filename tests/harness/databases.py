@@ -93,5 +93,5 @@ def _shapes_the_template(file: Path) -> bool:
         "models.py",
         "privileges.py",
         "roles.py",
-        "steps.py",
+        "create.py",
     )

@@ -18,8 +18,9 @@ from django.db import connections
 from django.test import override_settings
 
 from engine.tenancy.context import organization, public_schema
-from provisioning import rules, services
-from provisioning.models import Flow, FlowStatus
+from provisioning import flows, services
+from provisioning.models import Flow, FlowKind, FlowStatus
+from provisioning.steps import STEPS
 from shared.organizations.models import Organization
 from shared.organizations.rules import RESERVED_SLUGS, slug_problem
 from tests.harness import environment
@@ -27,6 +28,8 @@ from tests.harness.live import LiveDatabase
 from tests.harness.matcher import RunningMatcher, running_matcher
 
 pytestmark = pytest.mark.xdist_group("provisioning")
+
+CREATE_STEPS = tuple(STEPS[FlowKind.CREATE])
 
 
 @pytest.fixture
@@ -52,9 +55,9 @@ def test_it_ends_active_with_keys_and_an_invited_owner(live_db: LiveDatabase, ma
     told: list[tuple[str, str]] = []
     with live_db.as_owner():
         flow = requested()
-        done = services.advance(flow_id=flow.id, progress=lambda step, state: told.append((step, state)))
+        done = flows.advance(flow_id=flow.id, progress=lambda step, state: told.append((step, state)))
     assert done.status == FlowStatus.SUCCEEDED
-    assert [step for step, state in told if state == "done"] == list(rules.CREATE_STEPS)
+    assert [step for step, state in told if state == "done"] == list(CREATE_STEPS)
     row = done.organization
     with public_schema():
         row.refresh_from_db()
@@ -67,7 +70,7 @@ def test_it_ends_active_with_keys_and_an_invited_owner(live_db: LiveDatabase, ma
         assert list(User.objects.values_list("email", flat=True)) == ["owner@acme.example"]
 
 
-@pytest.mark.parametrize("step", rules.CREATE_STEPS)
+@pytest.mark.parametrize("step", CREATE_STEPS)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_kill_9_at_any_step_and_go_on(live_db: LiveDatabase, matcher: RunningMatcher, step: str, moment: str) -> None:
     flow = requested()
@@ -81,7 +84,7 @@ def test_kill_9_at_any_step_and_go_on(live_db: LiveDatabase, matcher: RunningMat
     with public_schema():
         assert Flow.objects.get(id=flow.id).status == FlowStatus.RUNNING
     with live_db.as_owner():
-        finished = services.advance(flow_id=flow.id)
+        finished = flows.advance(flow_id=flow.id)
     assert finished.status == FlowStatus.SUCCEEDED
     assert finished.organization_id == flow.organization_id
     with organization(finished.organization.context()):
@@ -101,15 +104,16 @@ _KILLED = textwrap.dedent(
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     import django
     django.setup()
-    from provisioning import services, steps
+    from provisioning import flows
+    from provisioning.models import FlowKind
     flow, step, moment = UUID(sys.argv[1]), sys.argv[2], sys.argv[3]
-    real = steps.CREATE[step]
+    real = flows.STEPS[FlowKind.CREATE][step]
     def deadly(row):
         if moment == "after":
             real(row)
         os.kill(os.getpid(), signal.SIGKILL)
-    steps.CREATE = {**steps.CREATE, step: deadly}
-    services.advance(flow_id=flow)
+    flows.STEPS[FlowKind.CREATE] = {**flows.STEPS[FlowKind.CREATE], step: deadly}
+    flows.advance(flow_id=flow)
     """
 )
 
@@ -134,15 +138,15 @@ def test_of_two_creates_at_one_instant_one_wins(live_db: LiveDatabase) -> None:
 def test_two_runners_never_run_one_flow_together(live_db: LiveDatabase) -> None:
     with live_db.as_owner():
         flow = requested()
-        with services._sole_runner(flow.id), pytest.raises(services.FlowBusyError):
-            services.advance(flow_id=flow.id)
+        with flows._sole_runner(flow.id), pytest.raises(flows.FlowBusyError):
+            flows.advance(flow_id=flow.id)
 
 
 def test_a_matcher_that_is_away_stops_the_flow_before_its_step_and_loses_nothing(live_db: LiveDatabase) -> None:
     with live_db.as_owner():
         flow = requested()
         with override_settings(MATCHER_URL="http://127.0.0.1:1"), pytest.raises(Exception, match="unavailable"):
-            services.advance(flow_id=flow.id)
+            flows.advance(flow_id=flow.id)
     with public_schema():
         stopped = Flow.objects.get(id=flow.id)
         assert (stopped.step, stopped.status, stopped.attempts) == ("keys", FlowStatus.RUNNING, 1)
@@ -217,7 +221,7 @@ def test_the_command_line_makes_lists_and_shows(live_db: LiveDatabase, matcher: 
 
     made = keystead("org", "create", "acme", "--plan", "standard", "--admin-email", "owner@acme.example")
     assert made.returncode == 0, made.stderr
-    assert all(f"{step}: done" in made.stderr for step in rules.CREATE_STEPS)
+    assert all(f"{step}: done" in made.stderr for step in CREATE_STEPS)
     shown = json.loads(keystead("org", "show", "acme").stdout)
     assert (shown["slug"], shown["status"]) == ("acme", "active")
     assert "acme" in keystead("org", "list").stdout

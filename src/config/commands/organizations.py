@@ -31,7 +31,7 @@ def create(slug: str, **options: str) -> None:
     from engine import ids
     from engine.errors import DomainError
     from engine.tenancy.context import public_schema
-    from provisioning import schemas, services
+    from provisioning import flows, schemas, services
     from provisioning.models import FlowKind
     from shared.organizations.models import Organization
 
@@ -53,8 +53,8 @@ def create(slug: str, **options: str) -> None:
                 err.print(f"  {step}: {state}")
 
         try:
-            done = services.advance(flow_id=flow.id, progress=tell)
-        except services.FlowBusyError:
+            done = flows.advance(flow_id=flow.id, progress=tell)
+        except flows.FlowBusyError:
             raise
         except DomainError as error:
             err.print(f"[red]stopped:[/] {error.title}. {error.detail}")

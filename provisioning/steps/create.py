@@ -1,4 +1,4 @@
-"""What each step of a flow does. Every one of them may run twice."""
+"""The steps that make an organization."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from engine.tenancy.context import organization, public_schema
 from provisioning import schemas
 from provisioning.models import Flow
 from shared.organizations.models import Organization, OrganizationStatus
-
-Step = Callable[[Flow], None]
 
 
 def make_schema(flow: Flow) -> None:
@@ -53,7 +51,7 @@ def activate(flow: Flow) -> None:
     directory.forget()
 
 
-CREATE: Mapping[str, Step] = {
+STEPS: Mapping[str, Callable[[Flow], None]] = {
     "schema": make_schema,
     "keys": make_keys,
     "defaults": set_defaults,
