@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 import psycopg
+from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
@@ -52,15 +53,27 @@ class OwnerLoginMissingError(DomainError):
 
 
 def fingerprint() -> str:
-    """SHA-256 over every migration of the release, by name and content."""
+    """SHA-256 over every migration of an organization's schema in this release, by name and content."""
     digest = hashlib.sha256()
     for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items()):
+        if app not in organization_app_labels():
+            continue
         file = sys.modules[migration.__module__].__file__
         if file is None:
             raise RuntimeError(f"{app}.{name} has no file")
         digest.update(f"{app}/{name}\0".encode())
         digest.update(Path(file).read_bytes())
     return digest.hexdigest()
+
+
+def organization_app_labels() -> frozenset[str]:
+    """The labels of the apps whose tables stand in an organization's schema."""
+    return frozenset(
+        config.label
+        for config in apps.get_app_configs()
+        if config.name in settings.TENANT_APPS
+        or f"{type(config).__module__}.{type(config).__name__}" in settings.TENANT_APPS
+    )
 
 
 def migrate_public() -> None:
@@ -90,6 +103,7 @@ def migrate_organization(*, schema: str, role: str) -> bool:
     with owner_connection() as raw, raw.transaction():
         for statement in privileges.grants_sql(schema=schema, role=role):
             raw.execute(statement)
+        _record_fingerprint(raw, schema=schema)
     return True
 
 
@@ -132,6 +146,15 @@ def create(*, schema: str, role: str) -> None:
             raw.execute(settings_sql(Scope(None, (schema,))).encode() + script.encode())
             for statement in privileges.grants_sql(schema=schema, role=role):
                 raw.execute(statement)
+            _record_fingerprint(raw, schema=schema)
+
+
+def _record_fingerprint(raw: psycopg.Connection[tuple[object, ...]], *, schema: str) -> None:
+    """Say which migrations `schema` has, in the transaction that gave it the last of them."""
+    raw.execute(
+        "UPDATE public.organizations_organization SET schema_fingerprint = %s WHERE schema_name = %s",
+        [fingerprint(), schema],
+    )
 
 
 def require_owner_login() -> None:

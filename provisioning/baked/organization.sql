@@ -1,4 +1,4 @@
--- fingerprint: 744f1433f083a734d97f34f47002f1dde64814d4e9948cb726f200d3dc02b41c
+-- fingerprint: 6f8b5fbf776885dc41ed62093c4512bd7d434945445295441c47fedec92e431d
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -1335,7 +1335,6 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('payments', '0002_pre_composite_keys', now()),
 ('plans', '0001_pre_initial', now()),
 ('provisioning', '0001_pre_initial', now()),
-('provisioning', '0002_pre_flows_of_a_life', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
 ('webhooks', '0001_pre_initial', now());

@@ -27,7 +27,15 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[("create", "Create"), ("rotate_keys", "Rotate Keys")],
+                        choices=[
+                            ("create", "Create"),
+                            ("suspend", "Suspend"),
+                            ("resume", "Resume"),
+                            ("rename", "Rename"),
+                            ("offboard", "Offboard"),
+                            ("backup", "Backup"),
+                            ("restore", "Restore"),
+                        ],
                         max_length=24,
                     ),
                 ),
@@ -36,8 +44,10 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("running", "Running"),
+                            ("waiting", "Waiting"),
                             ("succeeded", "Succeeded"),
                             ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
                         ],
                         default="running",
                         max_length=16,
@@ -47,6 +57,7 @@ class Migration(migrations.Migration):
                 ("parameters", models.JSONField(default=dict)),
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("last_error", models.CharField(blank=True, default="", max_length=500)),
+                ("due_at", models.DateTimeField(blank=True, null=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
                 (
                     "organization",
@@ -61,15 +72,15 @@ class Migration(migrations.Migration):
                 "ordering": ["id"],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("status__in", ["running", "succeeded", "failed"])),
+                        condition=models.Q(("status__in", ["running", "waiting", "succeeded", "failed", "cancelled"])),
                         name="flow_status_known",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("kind__in", ["create", "rotate_keys"])),
+                        condition=models.Q(("kind__in", ["create", "suspend", "resume", "rename", "offboard", "backup", "restore"])),
                         name="flow_kind_known",
                     ),
                     models.UniqueConstraint(
-                        condition=models.Q(("status", "running")),
+                        condition=models.Q(("status__in", ["running", "waiting"])),
                         fields=("organization", "kind"),
                         name="flow_one_running_of_a_kind",
                     ),

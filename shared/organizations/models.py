@@ -55,6 +55,9 @@ class Organization(Model):
     time_zone = models.CharField(max_length=64)
     locale = models.CharField(max_length=16)
     currency = models.CharField(max_length=3)
+    # Which migrations the schema has, written by its owner in the transaction that applies them;
+    # empty while there is no schema.
+    schema_fingerprint = models.CharField(max_length=64, default="", db_default="", blank=True, db_index=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = OrganizationQuerySet.as_manager()

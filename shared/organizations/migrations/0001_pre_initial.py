@@ -49,6 +49,10 @@ class Migration(migrations.Migration):
                 ("time_zone", models.CharField(max_length=64)),
                 ("locale", models.CharField(max_length=16)),
                 ("currency", models.CharField(max_length=3)),
+                (
+                    "schema_fingerprint",
+                    models.CharField(blank=True, db_default="", db_index=True, default="", max_length=64),
+                ),
                 ("updated_at", models.DateTimeField(auto_now=True)),
                 (
                     "plan",

@@ -260,7 +260,7 @@ def test_nothing_secret_is_logged_and_calls_are_counted(
     # As the handlers get it: structlog's own capture misses a logger that was cached under an earlier configuration.
     with scripted(OK) as server, caplog.at_level("INFO", logger="engine.calls.client"):
         client.send(_request(f"{server.url}/v1/x?key=hidden"))
-    assert [record.msg["event"] for record in caplog.records] == ["calls.answered"]
+    assert [vars(record)["msg"]["event"] for record in caplog.records] == ["calls.answered"]
     assert "hidden" not in repr([vars(record) for record in caplog.records])
     assert "hidden" not in repr(_request(server.url))
     assert REGISTRY.get_sample_value("keystead_provider_calls_total", labels) == before + 1
