@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import pkgutil
 import re
 import secrets
 import shutil
 import subprocess
-import sys
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import psycopg
@@ -30,6 +32,7 @@ from engine.errors import DomainError
 from engine.tenancy import privileges, roles
 from engine.tenancy.context import owner_schema
 from engine.tenancy.wall import Scope, settings_sql
+from provisioning import scripts
 
 BAKED = Path(__file__).parent / "baked" / "organization.sql"
 _FINGERPRINT_LINE = "-- fingerprint: "
@@ -52,17 +55,19 @@ class OwnerLoginMissingError(DomainError):
     title = "Set KEYSTEAD_OWNER_DATABASE_URL"
 
 
+@cache
 def fingerprint() -> str:
     """SHA-256 over every migration of an organization's schema in this release, by name and content."""
     digest = hashlib.sha256()
-    for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items()):
-        if app not in organization_app_labels():
+    for app in sorted(organization_app_labels()):
+        module, _ = MigrationLoader.migrations_module(app)
+        if module is None:
             continue
-        file = sys.modules[migration.__module__].__file__
-        if file is None:
-            raise RuntimeError(f"{app}.{name} has no file")
-        digest.update(f"{app}/{name}\0".encode())
-        digest.update(Path(file).read_bytes())
+        # Read, not imported: a process that only claims a schema has no other use for migrations.
+        folder = Path(import_module(module).__path__[0])
+        for name in sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if found.name[0] not in "_~"):
+            digest.update(f"{app}/{name}\0".encode())
+            digest.update((folder / f"{name}.py").read_bytes())
     return digest.hexdigest()
 
 
@@ -135,18 +140,24 @@ def create(*, schema: str, role: str) -> None:
     """Make an organization's role and schema, complete or not at all. Safe to run again."""
     require_owner_login()
     script = baked_script()
-    with owner_connection() as raw:
-        roles.create_organization_role(raw, role=role)
-        with raw.transaction():
-            # Two runs of one flow: the second waits here and then finds the schema.
-            raw.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [schema])
-            if raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone():
-                return
-            roles.create_organization_schema(raw, schema=schema, role=role)
-            raw.execute(settings_sql(Scope(None, (schema,))).encode() + script.encode())
-            for statement in privileges.grants_sql(schema=schema, role=role):
-                raw.execute(statement)
-            _record_fingerprint(raw, schema=schema)
+    with owner_connection() as raw, raw.transaction():
+        # Two runs of one flow: the second waits here and then finds the schema.
+        raw.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [schema])
+        if raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone():
+            return
+        make(raw, script=script, schema=schema, role=role)
+        _record_fingerprint(raw, schema=schema)
+
+
+def make(raw: psycopg.Connection[tuple[object, ...]], *, script: str, schema: str, role: str) -> None:
+    """Make role and schema from the baked script, inside the caller's transaction."""
+    roles.create_bare_role(raw, role=role)
+    roles.create_organization_schema(raw, schema=schema, role=role)
+    raw.execute(settings_sql(Scope(None, (schema,))).encode() + script.encode())
+    for statement in privileges.grants_on_new_sql(schema=schema, role=role):
+        raw.execute(statement)
+    # Last, as every other create waits from here to the commit.
+    roles.let_logins_switch(raw, role=role)
 
 
 def _record_fingerprint(raw: psycopg.Connection[tuple[object, ...]], *, schema: str) -> None:
@@ -214,27 +225,17 @@ def pg_dump_path() -> str:
 def _normalised(dump: str, schema: str) -> str:
     """The dump without what belongs to the session or to the throw-away schema."""
     kept = []
-    for statement in _statements(dump):
+    for statement in scripts.statements(dump):
         first = statement.split(None, 1)[0]
         if first in ("SET", "CREATE") and ("SCHEMA " + schema) in statement:
             continue
         if first == "SET" or statement.startswith("SELECT pg_catalog.set_config"):
             continue
         kept.append(statement.replace(f"{schema}.", ""))
-    script = "\n".join(f"{statement};" for statement in kept)
+    script = "\n".join(f"{statement};" for statement in scripts.fold_keys(kept))
     if leftover := _BAKE_SCHEMA.search(script):
         raise RuntimeError(f"the script still names {leftover.group()}")
     return script + "\n"
-
-
-def _statements(dump: str) -> list[str]:
-    """pg_dump's statements, without its comments and psql's own commands.
-
-    A dump of tables, constraints and indexes has no function bodies, so a semicolon that ends a
-    line ends a statement.
-    """
-    lines = [line for line in dump.splitlines() if line and not line.startswith(("--", "\\"))]
-    return [part.strip() for part in re.split(r";\n", "\n".join(lines) + "\n") if part.strip()]
 
 
 def _recorder_rows() -> str:

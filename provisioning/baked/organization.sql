@@ -16,7 +16,23 @@ CREATE TABLE access_app (
     client_secret character varying(64) NOT NULL,
     name character varying(120) NOT NULL,
     is_active boolean NOT NULL,
-    secret_rotated_at timestamp with time zone
+    secret_rotated_at timestamp with time zone,
+    CONSTRAINT access_app_client_id UNIQUE (client_id),
+    CONSTRAINT access_app_pkey PRIMARY KEY (id)
+);
+CREATE TABLE sites_site (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(120) NOT NULL,
+    time_zone character varying(64) NOT NULL,
+    path text NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    parent_id uuid,
+    CONSTRAINT sites_site_named CHECK ((NOT ((name)::text = ''::text))),
+    CONSTRAINT sites_site_not_own_parent CHECK ((NOT ((parent_id = id) AND (parent_id IS NOT NULL)))),
+    CONSTRAINT sites_site_path UNIQUE (path),
+    CONSTRAINT sites_site_pkey PRIMARY KEY (id),
+    CONSTRAINT sites_site_parent_id_f09e56c3_fk_sites_site_id FOREIGN KEY (parent_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE access_grant (
     id uuid NOT NULL,
@@ -29,12 +45,16 @@ CREATE TABLE access_grant (
     created_by character varying(64) NOT NULL,
     site_id uuid,
     CONSTRAINT access_grant_kind CHECK (((principal_kind)::text = ANY ((ARRAY['member'::character varying, 'app'::character varying, 'device'::character varying])::text[]))),
-    CONSTRAINT access_grant_target CHECK ((((device_id IS NULL) AND ((scope)::text = 'organization'::text) AND (site_id IS NULL)) OR ((device_id IS NULL) AND ((scope)::text = 'site'::text) AND (site_id IS NOT NULL)) OR ((device_id IS NOT NULL) AND ((scope)::text = 'device'::text) AND (site_id IS NULL))))
+    CONSTRAINT access_grant_target CHECK ((((device_id IS NULL) AND ((scope)::text = 'organization'::text) AND (site_id IS NULL)) OR ((device_id IS NULL) AND ((scope)::text = 'site'::text) AND (site_id IS NOT NULL)) OR ((device_id IS NOT NULL) AND ((scope)::text = 'device'::text) AND (site_id IS NULL)))),
+    CONSTRAINT access_grant_once UNIQUE NULLS NOT DISTINCT (principal_kind, principal_id, role, scope, site_id, device_id),
+    CONSTRAINT access_grant_pkey PRIMARY KEY (id),
+    CONSTRAINT access_grant_site_id_da0f3167_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE access_policyrevision (
     id smallint NOT NULL,
     revision bigint NOT NULL,
-    CONSTRAINT access_policyrevision_one CHECK ((id = 1))
+    CONSTRAINT access_policyrevision_one CHECK ((id = 1)),
+    CONSTRAINT access_policyrevision_pkey PRIMARY KEY (id)
 );
 CREATE TABLE access_signingkey (
     id uuid NOT NULL,
@@ -43,7 +63,21 @@ CREATE TABLE access_signingkey (
     algorithm character varying(16) NOT NULL,
     public_jwk jsonb NOT NULL,
     sealed_private_jwk bytea NOT NULL,
-    retired_at timestamp with time zone
+    retired_at timestamp with time zone,
+    CONSTRAINT access_signingkey_kid UNIQUE (kid),
+    CONSTRAINT access_signingkey_pkey PRIMARY KEY (id)
+);
+CREATE TABLE accounts_user (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    password character varying(128) NOT NULL,
+    last_login timestamp with time zone,
+    email character varying(254) NOT NULL,
+    display_name character varying(120) NOT NULL,
+    is_active boolean NOT NULL,
+    CONSTRAINT accounts_user_email_lower CHECK (((email)::text = lower((email)::text))),
+    CONSTRAINT accounts_user_email UNIQUE (email),
+    CONSTRAINT accounts_user_pkey PRIMARY KEY (id)
 );
 CREATE TABLE accounts_invitation (
     id uuid NOT NULL,
@@ -51,7 +85,10 @@ CREATE TABLE accounts_invitation (
     token_hash character varying(64) NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     accepted_at timestamp with time zone,
-    user_id uuid NOT NULL
+    user_id uuid NOT NULL,
+    CONSTRAINT accounts_invitation_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_invitation_token_hash UNIQUE (token_hash),
+    CONSTRAINT accounts_invitation_user_id_83f45191_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE accounts_session (
     id uuid NOT NULL,
@@ -62,17 +99,10 @@ CREATE TABLE accounts_session (
     revoked_at timestamp with time zone,
     address inet,
     user_agent character varying(200) NOT NULL,
-    user_id uuid NOT NULL
-);
-CREATE TABLE accounts_user (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    password character varying(128) NOT NULL,
-    last_login timestamp with time zone,
-    email character varying(254) NOT NULL,
-    display_name character varying(120) NOT NULL,
-    is_active boolean NOT NULL,
-    CONSTRAINT accounts_user_email_lower CHECK (((email)::text = lower((email)::text)))
+    user_id uuid NOT NULL,
+    CONSTRAINT accounts_session_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_session_token_hash UNIQUE (token_hash),
+    CONSTRAINT accounts_session_user_id_d5aaed01_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE audit_entry (
     id uuid NOT NULL,
@@ -86,26 +116,23 @@ CREATE TABLE audit_entry (
     decision_id uuid,
     request_id text NOT NULL,
     CONSTRAINT audit_entry_action CHECK ((action ~ '^[a-z_]+(\.[a-z_]+)+$'::text)),
-    CONSTRAINT audit_entry_actor_kind CHECK ((actor_kind = ANY (ARRAY['member'::text, 'app'::text, 'device'::text, 'operator'::text, 'system'::text])))
+    CONSTRAINT audit_entry_actor_kind CHECK ((actor_kind = ANY (ARRAY['member'::text, 'app'::text, 'device'::text, 'operator'::text, 'system'::text]))),
+    CONSTRAINT audit_entry_pkey PRIMARY KEY (id)
 );
 CREATE TABLE audit_head (
     id smallint NOT NULL,
     sequence bigint NOT NULL,
     hash bytea NOT NULL,
-    CONSTRAINT audit_head_single CHECK ((id = 1))
+    CONSTRAINT audit_head_single CHECK ((id = 1)),
+    CONSTRAINT audit_head_pkey PRIMARY KEY (id)
 );
 CREATE TABLE audit_pending (
     id bigint NOT NULL,
     marked_at timestamp with time zone NOT NULL,
-    row_id uuid NOT NULL
-);
-ALTER TABLE audit_pending ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME audit_pending_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+    row_id uuid NOT NULL,
+    CONSTRAINT audit_pending_pkey PRIMARY KEY (id),
+    CONSTRAINT audit_pending_row_id_key UNIQUE (row_id),
+    CONSTRAINT audit_pending_row_id_21dbf23e_fk_audit_entry_id FOREIGN KEY (row_id) REFERENCES audit_entry(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE audit_seal (
     sequence bigint NOT NULL,
@@ -113,7 +140,124 @@ CREATE TABLE audit_seal (
     hash bytea NOT NULL,
     sealed_at timestamp with time zone NOT NULL,
     row_id uuid NOT NULL,
-    CONSTRAINT audit_seal_sequence CHECK ((sequence >= 1))
+    CONSTRAINT audit_seal_sequence CHECK ((sequence >= 1)),
+    CONSTRAINT audit_seal_pkey PRIMARY KEY (sequence),
+    CONSTRAINT audit_seal_row_id_key UNIQUE (row_id),
+    CONSTRAINT audit_seal_row_id_058214c5_fk_audit_entry_id FOREIGN KEY (row_id) REFERENCES audit_entry(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE devices_device (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(120) NOT NULL,
+    kind character varying(16) NOT NULL,
+    status character varying(16) NOT NULL,
+    last_seen_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    site_id uuid NOT NULL,
+    CONSTRAINT devices_device_named CHECK ((NOT ((name)::text = ''::text))),
+    CONSTRAINT devices_device_revoked CHECK ((((revoked_at IS NULL) AND ((status)::text = 'active'::text)) OR ((revoked_at IS NOT NULL) AND ((status)::text = 'revoked'::text)))),
+    CONSTRAINT devices_device_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_device_site_id_21fb2ff9_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE devices_devicecredential (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    public_key bytea NOT NULL,
+    thumbprint character varying(43) NOT NULL,
+    status character varying(16) NOT NULL,
+    device_id uuid NOT NULL,
+    replaced_by_id uuid,
+    CONSTRAINT devices_credential_replaced CHECK ((((replaced_by_id IS NOT NULL) AND ((status)::text = 'replaced'::text)) OR ((NOT ((status)::text = 'replaced'::text)) AND (replaced_by_id IS NULL)))),
+    CONSTRAINT devices_credential_key UNIQUE (thumbprint),
+    CONSTRAINT devices_devicecredential_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_devicecredential_replaced_by_id_key UNIQUE (replaced_by_id),
+    CONSTRAINT devices_devicecreden_device_id_9f02d3b9_fk_devices_d FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT devices_devicecreden_replaced_by_id_7624ed10_fk_devices_d FOREIGN KEY (replaced_by_id) REFERENCES devices_devicecredential(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE identity_person (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    external_reference character varying(128),
+    display_name character varying(200) NOT NULL,
+    status character varying(16) NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    erased_at timestamp with time zone,
+    CONSTRAINT person_erased_at_when_erased CHECK ((((erased_at IS NOT NULL) AND ((status)::text = 'erased'::text)) OR ((NOT ((status)::text = 'erased'::text)) AND (erased_at IS NULL)))),
+    CONSTRAINT person_nameless_once_erased CHECK ((((status)::text = 'active'::text) OR (((display_name)::text = ''::text) AND (external_reference IS NULL)))),
+    CONSTRAINT person_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'erasing'::character varying, 'erased'::character varying])::text[]))),
+    CONSTRAINT identity_person_external_reference_key UNIQUE (external_reference),
+    CONSTRAINT identity_person_pkey PRIMARY KEY (id)
+);
+CREATE TABLE payments_paymentmethod (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    kind character varying(16) NOT NULL,
+    brand character varying(32) NOT NULL,
+    last4 character varying(4) NOT NULL,
+    status character varying(16) NOT NULL,
+    detached_at timestamp with time zone,
+    person_id uuid NOT NULL,
+    CONSTRAINT payment_method_detached_at_when_detached CHECK ((((detached_at IS NOT NULL) AND ((status)::text = 'detached'::text)) OR ((detached_at IS NULL) AND ((status)::text = 'active'::text)))),
+    CONSTRAINT payment_method_kind_known CHECK (((kind)::text = 'card'::text)),
+    CONSTRAINT payment_method_last4_is_digits CHECK (((last4)::text ~ '^([0-9]{4})?$'::text)),
+    CONSTRAINT payments_paymentmethod_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_paymentmethod_person_id_33e839cc_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE payments_payment (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    actor_kind character varying(16) NOT NULL,
+    actor_id uuid NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency character varying(3) NOT NULL,
+    capture_method character varying(16) NOT NULL,
+    description character varying(200) NOT NULL,
+    reference character varying(100) NOT NULL,
+    status character varying(16) NOT NULL,
+    authorized_minor bigint NOT NULL,
+    captured_minor bigint NOT NULL,
+    refunded_minor bigint NOT NULL,
+    refund_reserved_minor bigint NOT NULL,
+    open_operations smallint NOT NULL,
+    failure_code character varying(64) NOT NULL,
+    lease_token uuid,
+    lease_until timestamp with time zone,
+    next_check_at timestamp with time zone,
+    updated_at timestamp with time zone NOT NULL,
+    person_id uuid NOT NULL,
+    payment_method_id uuid NOT NULL,
+    CONSTRAINT payment_amount_in_range CHECK (((amount_minor >= 1) AND (amount_minor <= '1000000000000'::bigint))),
+    CONSTRAINT payment_capture_method_known CHECK (((capture_method)::text = ANY ((ARRAY['automatic'::character varying, 'manual'::character varying])::text[]))),
+    CONSTRAINT payment_captured_has_an_amount CHECK (((NOT ((status)::text = 'captured'::text)) OR (captured_minor >= 1))),
+    CONSTRAINT payment_currency_is_a_code CHECK (((currency)::text ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payment_refunds_no_more_than_taken CHECK (((refunded_minor >= 0) AND (refunded_minor <= refund_reserved_minor) AND (refund_reserved_minor <= captured_minor))),
+    CONSTRAINT payment_status_known CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'unknown'::character varying, 'authorized'::character varying, 'captured'::character varying, 'failed'::character varying, 'voided'::character varying, 'needs_review'::character varying])::text[]))),
+    CONSTRAINT payment_takes_no_more_than_asked CHECK (((captured_minor >= 0) AND (captured_minor <= amount_minor) AND (authorized_minor >= 0) AND (authorized_minor <= amount_minor))),
+    CONSTRAINT payment_without_effect_took_nothing CHECK (((NOT ((status)::text = ANY ((ARRAY['failed'::character varying, 'voided'::character varying])::text[]))) OR (captured_minor = 0))),
+    CONSTRAINT payments_payment_open_operations_check CHECK ((open_operations >= 0)),
+    CONSTRAINT payments_payment_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_payment_payment_method_id_c909ff25_fk_payments_ FOREIGN KEY (payment_method_id) REFERENCES payments_paymentmethod(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_payment_person_id_2dfa1221_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE identity_template (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    modality character varying(16) NOT NULL,
+    model character varying(64) NOT NULL,
+    version integer NOT NULL,
+    dimensions smallint NOT NULL,
+    sealed bytea NOT NULL,
+    state character varying(16) NOT NULL,
+    retired_at timestamp with time zone,
+    person_id uuid NOT NULL,
+    CONSTRAINT identity_template_dimensions_check CHECK ((dimensions >= 0)),
+    CONSTRAINT identity_template_version_check CHECK ((version >= 0)),
+    CONSTRAINT template_dimensions_in_range CHECK (((dimensions >= 64) AND (dimensions <= 2048))),
+    CONSTRAINT template_modality_known CHECK (((modality)::text = ANY ((ARRAY['face'::character varying, 'fingerprint'::character varying, 'iris'::character varying, 'palm'::character varying, 'voice'::character varying])::text[]))),
+    CONSTRAINT template_state_known CHECK (((state)::text = ANY ((ARRAY['active'::character varying, 'retired'::character varying])::text[]))),
+    CONSTRAINT identity_template_pkey PRIMARY KEY (id),
+    CONSTRAINT template_version_unique UNIQUE (person_id, modality, model, version),
+    CONSTRAINT identity_template_person_id_feaa64ba_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE checkouts_checkout (
     id uuid NOT NULL,
@@ -157,7 +301,18 @@ CREATE TABLE checkouts_checkout (
     CONSTRAINT checkouts_checkout_policy_version_check CHECK ((policy_version >= 0)),
     CONSTRAINT checkouts_checkout_positive CHECK ((sequence > 0)),
     CONSTRAINT checkouts_checkout_state CHECK (((state)::text = ANY ((ARRAY['received'::character varying, 'paying'::character varying, 'unknown'::character varying, 'approved'::character varying, 'declined'::character varying, 'not_recognised'::character varying, 'confirmation_required'::character varying, 'expired'::character varying])::text[]))),
-    CONSTRAINT checkouts_checkout_template_version_check CHECK ((template_version >= 0))
+    CONSTRAINT checkouts_checkout_template_version_check CHECK ((template_version >= 0)),
+    CONSTRAINT checkouts_checkout_confirms_id_key UNIQUE (confirms_id),
+    CONSTRAINT checkouts_checkout_payment_id_key UNIQUE (payment_id),
+    CONSTRAINT checkouts_checkout_pkey PRIMARY KEY (id),
+    CONSTRAINT checkouts_checkout_sequence UNIQUE (device_id, credential_id, sequence),
+    CONSTRAINT checkouts_checkout_confirms_id_1950547f_fk_checkouts FOREIGN KEY (confirms_id) REFERENCES checkouts_checkout(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT checkouts_checkout_credential_id_a44ae226_fk_devices_d FOREIGN KEY (credential_id) REFERENCES devices_devicecredential(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT checkouts_checkout_device_id_f1af5e71_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT checkouts_checkout_payment_id_2d38b886_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT checkouts_checkout_person_id_56941a69_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT checkouts_checkout_site_id_204f7f1a_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT checkouts_checkout_template_id_4ba74b7c_fk_identity_template_id FOREIGN KEY (template_id) REFERENCES identity_template(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE checkouts_checkoutpolicy (
     id uuid NOT NULL,
@@ -176,7 +331,9 @@ CREATE TABLE checkouts_checkoutpolicy (
     CONSTRAINT checkouts_policy_amounts CHECK (((confirmation_above_minor >= 0) AND (limit_minor > 0))),
     CONSTRAINT checkouts_policy_liveness CHECK (((liveness_min >= (0.0)::double precision) AND (liveness_min <= (1.0)::double precision))),
     CONSTRAINT checkouts_policy_only CHECK (is_only),
-    CONSTRAINT checkouts_policy_scores CHECK (((score_growth_per_tenfold >= (0.0)::double precision) AND (score_growth_per_tenfold <= (1.0)::double precision) AND (score_margin >= (0.0)::double precision) AND (score_margin <= (1.0)::double precision)))
+    CONSTRAINT checkouts_policy_scores CHECK (((score_growth_per_tenfold >= (0.0)::double precision) AND (score_growth_per_tenfold <= (1.0)::double precision) AND (score_margin >= (0.0)::double precision) AND (score_margin <= (1.0)::double precision))),
+    CONSTRAINT checkouts_checkoutpolicy_pkey PRIMARY KEY (id),
+    CONSTRAINT checkouts_policy_one UNIQUE (is_only)
 );
 CREATE TABLE checkouts_personpin (
     id uuid NOT NULL,
@@ -185,25 +342,19 @@ CREATE TABLE checkouts_personpin (
     wrong_attempts smallint NOT NULL,
     changed_at timestamp with time zone NOT NULL,
     person_id uuid NOT NULL,
-    CONSTRAINT checkouts_personpin_wrong_attempts_check CHECK ((wrong_attempts >= 0))
+    CONSTRAINT checkouts_personpin_wrong_attempts_check CHECK ((wrong_attempts >= 0)),
+    CONSTRAINT checkouts_personpin_person_id_key UNIQUE (person_id),
+    CONSTRAINT checkouts_personpin_pkey PRIMARY KEY (id),
+    CONSTRAINT checkouts_personpin_person_id_2a6b44ef_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE checkouts_usedprobe (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
     digest bytea NOT NULL,
-    checkout_id uuid NOT NULL
-);
-CREATE TABLE devices_device (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    name character varying(120) NOT NULL,
-    kind character varying(16) NOT NULL,
-    status character varying(16) NOT NULL,
-    last_seen_at timestamp with time zone,
-    revoked_at timestamp with time zone,
-    site_id uuid NOT NULL,
-    CONSTRAINT devices_device_named CHECK ((NOT ((name)::text = ''::text))),
-    CONSTRAINT devices_device_revoked CHECK ((((revoked_at IS NULL) AND ((status)::text = 'active'::text)) OR ((revoked_at IS NOT NULL) AND ((status)::text = 'revoked'::text))))
+    checkout_id uuid NOT NULL,
+    CONSTRAINT checkouts_usedprobe_digest UNIQUE (digest),
+    CONSTRAINT checkouts_usedprobe_pkey PRIMARY KEY (id),
+    CONSTRAINT checkouts_usedprobe_checkout_id_a23b3923_fk_checkouts FOREIGN KEY (checkout_id) REFERENCES checkouts_checkout(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE devices_devicecommand (
     id uuid NOT NULL,
@@ -215,17 +366,9 @@ CREATE TABLE devices_devicecommand (
     deliveries integer NOT NULL,
     acknowledged_at timestamp with time zone,
     device_id uuid NOT NULL,
-    CONSTRAINT devices_devicecommand_deliveries_check CHECK ((deliveries >= 0))
-);
-CREATE TABLE devices_devicecredential (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    public_key bytea NOT NULL,
-    thumbprint character varying(43) NOT NULL,
-    status character varying(16) NOT NULL,
-    device_id uuid NOT NULL,
-    replaced_by_id uuid,
-    CONSTRAINT devices_credential_replaced CHECK ((((replaced_by_id IS NOT NULL) AND ((status)::text = 'replaced'::text)) OR ((NOT ((status)::text = 'replaced'::text)) AND (replaced_by_id IS NULL))))
+    CONSTRAINT devices_devicecommand_deliveries_check CHECK ((deliveries >= 0)),
+    CONSTRAINT devices_devicecommand_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_devicecommand_device_id_a64f73aa_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE devices_enrolmentcode (
     id uuid NOT NULL,
@@ -242,7 +385,12 @@ CREATE TABLE devices_enrolmentcode (
     device_id uuid,
     site_id uuid NOT NULL,
     CONSTRAINT devices_code_claimed CHECK ((((claimed_at IS NULL) AND (device_id IS NULL)) OR ((claimed_at IS NOT NULL) AND (device_id IS NOT NULL)))),
-    CONSTRAINT devices_enrolmentcode_wrong_attempts_check CHECK ((wrong_attempts >= 0))
+    CONSTRAINT devices_enrolmentcode_wrong_attempts_check CHECK ((wrong_attempts >= 0)),
+    CONSTRAINT devices_code_handle UNIQUE (handle),
+    CONSTRAINT devices_enrolmentcode_device_id_key UNIQUE (device_id),
+    CONSTRAINT devices_enrolmentcode_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_enrolmentcode_device_id_bdd3f456_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT devices_enrolmentcode_site_id_397824d4_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE devices_gatewaysession (
     id uuid NOT NULL,
@@ -252,21 +400,18 @@ CREATE TABLE devices_gatewaysession (
     close_code smallint,
     credential_id uuid NOT NULL,
     device_id uuid NOT NULL,
-    CONSTRAINT devices_gatewaysession_close_code_check CHECK ((close_code >= 0))
+    CONSTRAINT devices_gatewaysession_close_code_check CHECK ((close_code >= 0)),
+    CONSTRAINT devices_gatewaysession_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_session_nonce UNIQUE (nonce),
+    CONSTRAINT devices_gatewaysessi_credential_id_391f8f4e_fk_devices_d FOREIGN KEY (credential_id) REFERENCES devices_devicecredential(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT devices_gatewaysession_device_id_0133f114_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE django_migrations (
     id bigint NOT NULL,
     app character varying(255) NOT NULL,
     name character varying(255) NOT NULL,
-    applied timestamp with time zone NOT NULL
-);
-ALTER TABLE django_migrations ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME django_migrations_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+    applied timestamp with time zone NOT NULL,
+    CONSTRAINT django_migrations_pkey PRIMARY KEY (id)
 );
 CREATE TABLE events_event (
     id uuid NOT NULL,
@@ -276,26 +421,23 @@ CREATE TABLE events_event (
     schema_version smallint NOT NULL,
     body text NOT NULL,
     CONSTRAINT events_event_schema_version_check CHECK ((schema_version >= 0)),
-    CONSTRAINT events_event_type CHECK ((type ~ '^[a-z_]+(\.[a-z_]+)+$'::text))
+    CONSTRAINT events_event_type CHECK ((type ~ '^[a-z_]+(\.[a-z_]+)+$'::text)),
+    CONSTRAINT events_event_pkey PRIMARY KEY (id)
 );
 CREATE TABLE events_head (
     id smallint NOT NULL,
     sequence bigint NOT NULL,
     hash bytea NOT NULL,
-    CONSTRAINT events_head_single CHECK ((id = 1))
+    CONSTRAINT events_head_single CHECK ((id = 1)),
+    CONSTRAINT events_head_pkey PRIMARY KEY (id)
 );
 CREATE TABLE events_pending (
     id bigint NOT NULL,
     marked_at timestamp with time zone NOT NULL,
-    row_id uuid NOT NULL
-);
-ALTER TABLE events_pending ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME events_pending_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+    row_id uuid NOT NULL,
+    CONSTRAINT events_pending_pkey PRIMARY KEY (id),
+    CONSTRAINT events_pending_row_id_key UNIQUE (row_id),
+    CONSTRAINT events_pending_row_id_e308602d_fk_events_event_id FOREIGN KEY (row_id) REFERENCES events_event(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE events_seal (
     sequence bigint NOT NULL,
@@ -303,7 +445,10 @@ CREATE TABLE events_seal (
     hash bytea NOT NULL,
     sealed_at timestamp with time zone NOT NULL,
     row_id uuid NOT NULL,
-    CONSTRAINT events_seal_sequence CHECK ((sequence >= 1))
+    CONSTRAINT events_seal_sequence CHECK ((sequence >= 1)),
+    CONSTRAINT events_seal_pkey PRIMARY KEY (sequence),
+    CONSTRAINT events_seal_row_id_key UNIQUE (row_id),
+    CONSTRAINT events_seal_row_id_7a7814fb_fk_events_event_id FOREIGN KEY (row_id) REFERENCES events_event(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE idempotency_key (
     id uuid NOT NULL,
@@ -318,7 +463,9 @@ CREATE TABLE idempotency_key (
     status smallint,
     sealed_answer bytea,
     CONSTRAINT idempotency_key_answered_or_leased CHECK ((((sealed_answer IS NOT NULL) AND (status IS NOT NULL)) OR ((lease_until IS NOT NULL) AND (status IS NULL)))),
-    CONSTRAINT idempotency_key_status_check CHECK ((status >= 0))
+    CONSTRAINT idempotency_key_status_check CHECK ((status >= 0)),
+    CONSTRAINT idempotency_key_once UNIQUE (principal_kind, principal_id, endpoint, key_hash),
+    CONSTRAINT idempotency_key_pkey PRIMARY KEY (id)
 );
 CREATE TABLE identity_consent (
     id uuid NOT NULL,
@@ -329,7 +476,9 @@ CREATE TABLE identity_consent (
     withdrawn_at timestamp with time zone,
     person_id uuid NOT NULL,
     CONSTRAINT consent_purpose_known CHECK (((purpose)::text = ANY ((ARRAY['identify'::character varying, 'pay'::character varying])::text[]))),
-    CONSTRAINT consent_withdrawn_after_grant CHECK (((withdrawn_at IS NULL) OR (withdrawn_at >= granted_at)))
+    CONSTRAINT consent_withdrawn_after_grant CHECK (((withdrawn_at IS NULL) OR (withdrawn_at >= granted_at))),
+    CONSTRAINT identity_consent_pkey PRIMARY KEY (id),
+    CONSTRAINT identity_consent_person_id_edc49103_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE identity_identification (
     id uuid NOT NULL,
@@ -345,7 +494,10 @@ CREATE TABLE identity_identification (
     template_id uuid,
     CONSTRAINT identification_outcome_known CHECK (((outcome)::text = ANY ((ARRAY['match'::character varying, 'no_match'::character varying, 'ambiguous'::character varying])::text[]))),
     CONSTRAINT identification_person_when_matched CHECK (((((outcome)::text = 'match'::text) AND (person_id IS NOT NULL)) OR ((NOT ((outcome)::text = 'match'::text)) AND (person_id IS NULL)))),
-    CONSTRAINT identity_identification_gallery_size_check CHECK ((gallery_size >= 0))
+    CONSTRAINT identity_identification_gallery_size_check CHECK ((gallery_size >= 0)),
+    CONSTRAINT identity_identification_pkey PRIMARY KEY (id),
+    CONSTRAINT identity_identificat_person_id_bc6ffdbb_fk_identity_ FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT identity_identificat_template_id_8babaf46_fk_identity_ FOREIGN KEY (template_id) REFERENCES identity_template(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE identity_matchthreshold (
     id uuid NOT NULL,
@@ -356,36 +508,9 @@ CREATE TABLE identity_matchthreshold (
     identification_min double precision NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT threshold_is_a_similarity CHECK (((identification_min > (0.0)::double precision) AND (verification_min > (0.0)::double precision) AND (verification_min <= (1.0)::double precision) AND (identification_min <= (1.0)::double precision))),
-    CONSTRAINT threshold_modality_known CHECK (((modality)::text = ANY ((ARRAY['face'::character varying, 'fingerprint'::character varying, 'iris'::character varying, 'palm'::character varying, 'voice'::character varying])::text[])))
-);
-CREATE TABLE identity_person (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    external_reference character varying(128),
-    display_name character varying(200) NOT NULL,
-    status character varying(16) NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    erased_at timestamp with time zone,
-    CONSTRAINT person_erased_at_when_erased CHECK ((((erased_at IS NOT NULL) AND ((status)::text = 'erased'::text)) OR ((NOT ((status)::text = 'erased'::text)) AND (erased_at IS NULL)))),
-    CONSTRAINT person_nameless_once_erased CHECK ((((status)::text = 'active'::text) OR (((display_name)::text = ''::text) AND (external_reference IS NULL)))),
-    CONSTRAINT person_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'erasing'::character varying, 'erased'::character varying])::text[])))
-);
-CREATE TABLE identity_template (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    modality character varying(16) NOT NULL,
-    model character varying(64) NOT NULL,
-    version integer NOT NULL,
-    dimensions smallint NOT NULL,
-    sealed bytea NOT NULL,
-    state character varying(16) NOT NULL,
-    retired_at timestamp with time zone,
-    person_id uuid NOT NULL,
-    CONSTRAINT identity_template_dimensions_check CHECK ((dimensions >= 0)),
-    CONSTRAINT identity_template_version_check CHECK ((version >= 0)),
-    CONSTRAINT template_dimensions_in_range CHECK (((dimensions >= 64) AND (dimensions <= 2048))),
-    CONSTRAINT template_modality_known CHECK (((modality)::text = ANY ((ARRAY['face'::character varying, 'fingerprint'::character varying, 'iris'::character varying, 'palm'::character varying, 'voice'::character varying])::text[]))),
-    CONSTRAINT template_state_known CHECK (((state)::text = ANY ((ARRAY['active'::character varying, 'retired'::character varying])::text[])))
+    CONSTRAINT threshold_modality_known CHECK (((modality)::text = ANY ((ARRAY['face'::character varying, 'fingerprint'::character varying, 'iris'::character varying, 'palm'::character varying, 'voice'::character varying])::text[]))),
+    CONSTRAINT identity_matchthreshold_pkey PRIMARY KEY (id),
+    CONSTRAINT threshold_one_per_model UNIQUE (modality, model)
 );
 CREATE TABLE identity_verification (
     id uuid NOT NULL,
@@ -397,12 +522,16 @@ CREATE TABLE identity_verification (
     threshold double precision NOT NULL,
     person_id uuid NOT NULL,
     template_id uuid,
-    CONSTRAINT verification_outcome_known CHECK (((outcome)::text = ANY ((ARRAY['match'::character varying, 'no_match'::character varying])::text[])))
+    CONSTRAINT verification_outcome_known CHECK (((outcome)::text = ANY ((ARRAY['match'::character varying, 'no_match'::character varying])::text[]))),
+    CONSTRAINT identity_verification_pkey PRIMARY KEY (id),
+    CONSTRAINT identity_verificatio_template_id_1fb1ed85_fk_identity_ FOREIGN KEY (template_id) REFERENCES identity_template(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT identity_verification_person_id_6936f582_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE inbox_message (
     id uuid NOT NULL,
     name text NOT NULL,
-    handled_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL
+    handled_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT inbox_message_pkey PRIMARY KEY (id)
 );
 CREATE TABLE keyring_organizationkey (
     id uuid NOT NULL,
@@ -415,7 +544,9 @@ CREATE TABLE keyring_organizationkey (
     CONSTRAINT keyring_organizationkey_version_check CHECK ((version >= 0)),
     CONSTRAINT organizationkey_purpose_known CHECK (((purpose)::text = ANY ((ARRAY['biometric'::character varying, 'documents'::character varying, 'secrets'::character varying])::text[]))),
     CONSTRAINT organizationkey_state_known CHECK (((state)::text = ANY ((ARRAY['active'::character varying, 'retiring'::character varying, 'retired'::character varying])::text[]))),
-    CONSTRAINT organizationkey_version_from_1 CHECK ((version >= 1))
+    CONSTRAINT organizationkey_version_from_1 CHECK ((version >= 1)),
+    CONSTRAINT keyring_organizationkey_pkey PRIMARY KEY (id),
+    CONSTRAINT organizationkey_version_unique UNIQUE (purpose, version)
 );
 CREATE TABLE keyring_personkey (
     id uuid NOT NULL,
@@ -425,7 +556,41 @@ CREATE TABLE keyring_personkey (
     organization_key_version integer NOT NULL,
     wrapped bytea NOT NULL,
     CONSTRAINT keyring_personkey_organization_key_version_check CHECK ((organization_key_version >= 0)),
-    CONSTRAINT personkey_purpose_known CHECK (((purpose)::text = ANY ((ARRAY['biometric'::character varying, 'documents'::character varying])::text[])))
+    CONSTRAINT personkey_purpose_known CHECK (((purpose)::text = ANY ((ARRAY['biometric'::character varying, 'documents'::character varying])::text[]))),
+    CONSTRAINT keyring_personkey_pkey PRIMARY KEY (id),
+    CONSTRAINT personkey_one_per_purpose UNIQUE (person_id, purpose)
+);
+CREATE TABLE oauth2_provider_idtoken (
+    id bigint NOT NULL,
+    jti uuid NOT NULL,
+    expires timestamp with time zone NOT NULL,
+    scope text NOT NULL,
+    created timestamp with time zone NOT NULL,
+    updated timestamp with time zone NOT NULL,
+    application_id uuid,
+    user_id uuid,
+    CONSTRAINT oauth2_provider_idtoken_jti_key UNIQUE (jti),
+    CONSTRAINT oauth2_provider_idtoken_pkey PRIMARY KEY (id),
+    CONSTRAINT oauth2_provider_idto_application_id_08c5ff4f_fk_access_ap FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT oauth2_provider_idtoken_user_id_dd512b59_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE oauth2_provider_refreshtoken (
+    id bigint NOT NULL,
+    token text NOT NULL,
+    access_token_id bigint,
+    application_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    created timestamp with time zone NOT NULL,
+    updated timestamp with time zone NOT NULL,
+    revoked timestamp with time zone,
+    token_family uuid,
+    token_checksum character varying(64) NOT NULL,
+    resource jsonb NOT NULL,
+    CONSTRAINT oauth2_provider_refresht_token_checksum_revoked_46c81d1d_uniq UNIQUE (token_checksum, revoked),
+    CONSTRAINT oauth2_provider_refreshtoken_access_token_id_key UNIQUE (access_token_id),
+    CONSTRAINT oauth2_provider_refreshtoken_pkey PRIMARY KEY (id),
+    CONSTRAINT oauth2_provider_refr_application_id_2d1c311b_fk_access_ap FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT oauth2_provider_refr_user_id_da837fce_fk_accounts_ FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE oauth2_provider_accesstoken (
     id bigint NOT NULL,
@@ -439,15 +604,15 @@ CREATE TABLE oauth2_provider_accesstoken (
     source_refresh_token_id bigint,
     id_token_id bigint,
     token_checksum character varying(64) NOT NULL,
-    resource jsonb NOT NULL
-);
-ALTER TABLE oauth2_provider_accesstoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME oauth2_provider_accesstoken_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+    resource jsonb NOT NULL,
+    CONSTRAINT oauth2_provider_accesstoken_id_token_id_key UNIQUE (id_token_id),
+    CONSTRAINT oauth2_provider_accesstoken_pkey PRIMARY KEY (id),
+    CONSTRAINT oauth2_provider_accesstoken_source_refresh_token_id_key UNIQUE (source_refresh_token_id),
+    CONSTRAINT oauth2_provider_accesstoken_token_checksum_85319a26_uniq UNIQUE (token_checksum),
+    CONSTRAINT oauth2_provider_acce_application_id_b22886e1_fk_access_ap FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT oauth2_provider_acce_id_token_id_85db651b_fk_oauth2_pr FOREIGN KEY (id_token_id) REFERENCES oauth2_provider_idtoken(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT oauth2_provider_acce_source_refresh_token_e66fbc72_fk_oauth2_pr FOREIGN KEY (source_refresh_token_id) REFERENCES oauth2_provider_refreshtoken(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT oauth2_provider_acce_user_id_6e4c9a65_fk_accounts_ FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE oauth2_provider_devicegrant (
     id bigint NOT NULL,
@@ -459,15 +624,10 @@ CREATE TABLE oauth2_provider_devicegrant (
     status character varying(64) NOT NULL,
     client_id character varying(100) NOT NULL,
     last_checked timestamp with time zone NOT NULL,
-    user_id uuid
-);
-ALTER TABLE oauth2_provider_devicegrant ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME oauth2_provider_devicegrant_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+    user_id uuid,
+    CONSTRAINT oauth2_provider_devicegrant_pkey PRIMARY KEY (id),
+    CONSTRAINT oauth2_provider_devicegrant_unique_device_code UNIQUE (device_code),
+    CONSTRAINT oauth2_provider_devi_user_id_1cec5156_fk_accounts_ FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE oauth2_provider_grant (
     id bigint NOT NULL,
@@ -483,54 +643,26 @@ CREATE TABLE oauth2_provider_grant (
     code_challenge_method character varying(10) NOT NULL,
     nonce character varying(255) NOT NULL,
     claims text NOT NULL,
-    resource jsonb NOT NULL
+    resource jsonb NOT NULL,
+    CONSTRAINT oauth2_provider_grant_code_key UNIQUE (code),
+    CONSTRAINT oauth2_provider_grant_pkey PRIMARY KEY (id),
+    CONSTRAINT oauth2_provider_grant_application_id_81923564_fk_access_app_id FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT oauth2_provider_grant_user_id_e8f62af8_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
-ALTER TABLE oauth2_provider_grant ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME oauth2_provider_grant_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-CREATE TABLE oauth2_provider_idtoken (
-    id bigint NOT NULL,
-    jti uuid NOT NULL,
-    expires timestamp with time zone NOT NULL,
-    scope text NOT NULL,
-    created timestamp with time zone NOT NULL,
-    updated timestamp with time zone NOT NULL,
-    application_id uuid,
-    user_id uuid
-);
-ALTER TABLE oauth2_provider_idtoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME oauth2_provider_idtoken_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-CREATE TABLE oauth2_provider_refreshtoken (
-    id bigint NOT NULL,
-    token text NOT NULL,
-    access_token_id bigint,
-    application_id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    created timestamp with time zone NOT NULL,
-    updated timestamp with time zone NOT NULL,
-    revoked timestamp with time zone,
-    token_family uuid,
-    token_checksum character varying(64) NOT NULL,
-    resource jsonb NOT NULL
-);
-ALTER TABLE oauth2_provider_refreshtoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
-    SEQUENCE NAME oauth2_provider_refreshtoken_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
+CREATE TABLE payments_provideraccount (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(100) NOT NULL,
+    provider character varying(32) NOT NULL,
+    base_url character varying(200) NOT NULL,
+    sealed_credentials bytea NOT NULL,
+    priority smallint NOT NULL,
+    status character varying(16) NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT payments_provideraccount_priority_check CHECK ((priority >= 0)),
+    CONSTRAINT provider_account_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'disabled'::character varying])::text[]))),
+    CONSTRAINT payments_provideraccount_pkey PRIMARY KEY (id),
+    CONSTRAINT provider_account_name_unique UNIQUE (name)
 );
 CREATE TABLE payments_attempt (
     id uuid NOT NULL,
@@ -553,7 +685,28 @@ CREATE TABLE payments_attempt (
     CONSTRAINT attempt_status_known CHECK (((status)::text = ANY ((ARRAY['created'::character varying, 'placed'::character varying, 'unknown'::character varying, 'authorized'::character varying, 'captured'::character varying, 'refused'::character varying, 'voided'::character varying, 'needs_review'::character varying, 'contradicted'::character varying])::text[]))),
     CONSTRAINT payments_attempt_checks_check CHECK ((checks >= 0)),
     CONSTRAINT payments_attempt_number_check CHECK ((number >= 0)),
-    CONSTRAINT payments_attempt_sends_check CHECK ((sends >= 0))
+    CONSTRAINT payments_attempt_sends_check CHECK ((sends >= 0)),
+    CONSTRAINT attempt_number_unique UNIQUE (payment_id, number),
+    CONSTRAINT attempt_reference_unique UNIQUE (provider_account_id, provider_reference),
+    CONSTRAINT payments_attempt_charge_key_key UNIQUE (charge_key),
+    CONSTRAINT payments_attempt_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_attempt_place_key_key UNIQUE (place_key),
+    CONSTRAINT payments_attempt_payment_id_a18ea4ce_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_attempt_provider_account_id_f9d36d68_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE payments_ledgeraccount (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    kind character varying(16) NOT NULL,
+    currency character varying(3) NOT NULL,
+    provider_account_id uuid,
+    CONSTRAINT ledger_account_currency_is_a_code CHECK (((currency)::text ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT ledger_account_kind_known CHECK (((kind)::text = ANY ((ARRAY['provider'::character varying, 'sales'::character varying, 'refunds'::character varying])::text[]))),
+    CONSTRAINT ledger_account_provider_when_its_own CHECK (((((kind)::text = 'provider'::text) AND (provider_account_id IS NOT NULL)) OR ((NOT ((kind)::text = 'provider'::text)) AND (provider_account_id IS NULL)))),
+    CONSTRAINT ledger_account_currency UNIQUE (id, currency),
+    CONSTRAINT ledger_account_unique UNIQUE NULLS NOT DISTINCT (kind, currency, provider_account_id),
+    CONSTRAINT payments_ledgeraccount_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_ledgeraccou_provider_account_id_c34a9cfa_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE payments_balance (
     id uuid NOT NULL,
@@ -563,7 +716,10 @@ CREATE TABLE payments_balance (
     debits_pending_minor bigint NOT NULL,
     credits_pending_minor bigint NOT NULL,
     account_id uuid NOT NULL,
-    CONSTRAINT balance_never_negative CHECK (((credits_posted_minor >= 0) AND (debits_posted_minor >= 0) AND (credits_pending_minor >= 0) AND (debits_pending_minor >= 0)))
+    CONSTRAINT balance_never_negative CHECK (((credits_posted_minor >= 0) AND (debits_posted_minor >= 0) AND (credits_pending_minor >= 0) AND (debits_pending_minor >= 0))),
+    CONSTRAINT payments_balance_account_id_key UNIQUE (account_id),
+    CONSTRAINT payments_balance_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_balance_account_id_c03a36f0_fk_payments_ FOREIGN KEY (account_id) REFERENCES payments_ledgeraccount(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE payments_capture (
     id uuid NOT NULL,
@@ -584,76 +740,11 @@ CREATE TABLE payments_capture (
     CONSTRAINT capture_amount_positive CHECK ((amount_minor >= 1)),
     CONSTRAINT capture_status_known CHECK (((status)::text = ANY ((ARRAY['created'::character varying, 'unknown'::character varying, 'pending'::character varying, 'succeeded'::character varying, 'refused'::character varying, 'failed'::character varying, 'needs_review'::character varying])::text[]))),
     CONSTRAINT payments_capture_checks_check CHECK ((checks >= 0)),
-    CONSTRAINT payments_capture_sends_check CHECK ((sends >= 0))
-);
-CREATE TABLE payments_ledgeraccount (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    kind character varying(16) NOT NULL,
-    currency character varying(3) NOT NULL,
-    provider_account_id uuid,
-    CONSTRAINT ledger_account_currency_is_a_code CHECK (((currency)::text ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT ledger_account_kind_known CHECK (((kind)::text = ANY ((ARRAY['provider'::character varying, 'sales'::character varying, 'refunds'::character varying])::text[]))),
-    CONSTRAINT ledger_account_provider_when_its_own CHECK (((((kind)::text = 'provider'::text) AND (provider_account_id IS NOT NULL)) OR ((NOT ((kind)::text = 'provider'::text)) AND (provider_account_id IS NULL))))
-);
-CREATE TABLE payments_payment (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    actor_kind character varying(16) NOT NULL,
-    actor_id uuid NOT NULL,
-    amount_minor bigint NOT NULL,
-    currency character varying(3) NOT NULL,
-    capture_method character varying(16) NOT NULL,
-    description character varying(200) NOT NULL,
-    reference character varying(100) NOT NULL,
-    status character varying(16) NOT NULL,
-    authorized_minor bigint NOT NULL,
-    captured_minor bigint NOT NULL,
-    refunded_minor bigint NOT NULL,
-    refund_reserved_minor bigint NOT NULL,
-    open_operations smallint NOT NULL,
-    failure_code character varying(64) NOT NULL,
-    lease_token uuid,
-    lease_until timestamp with time zone,
-    next_check_at timestamp with time zone,
-    updated_at timestamp with time zone NOT NULL,
-    person_id uuid NOT NULL,
-    payment_method_id uuid NOT NULL,
-    CONSTRAINT payment_amount_in_range CHECK (((amount_minor >= 1) AND (amount_minor <= '1000000000000'::bigint))),
-    CONSTRAINT payment_capture_method_known CHECK (((capture_method)::text = ANY ((ARRAY['automatic'::character varying, 'manual'::character varying])::text[]))),
-    CONSTRAINT payment_captured_has_an_amount CHECK (((NOT ((status)::text = 'captured'::text)) OR (captured_minor >= 1))),
-    CONSTRAINT payment_currency_is_a_code CHECK (((currency)::text ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT payment_refunds_no_more_than_taken CHECK (((refunded_minor >= 0) AND (refunded_minor <= refund_reserved_minor) AND (refund_reserved_minor <= captured_minor))),
-    CONSTRAINT payment_status_known CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'unknown'::character varying, 'authorized'::character varying, 'captured'::character varying, 'failed'::character varying, 'voided'::character varying, 'needs_review'::character varying])::text[]))),
-    CONSTRAINT payment_takes_no_more_than_asked CHECK (((captured_minor >= 0) AND (captured_minor <= amount_minor) AND (authorized_minor >= 0) AND (authorized_minor <= amount_minor))),
-    CONSTRAINT payment_without_effect_took_nothing CHECK (((NOT ((status)::text = ANY ((ARRAY['failed'::character varying, 'voided'::character varying])::text[]))) OR (captured_minor = 0))),
-    CONSTRAINT payments_payment_open_operations_check CHECK ((open_operations >= 0))
-);
-CREATE TABLE payments_paymentmethod (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    kind character varying(16) NOT NULL,
-    brand character varying(32) NOT NULL,
-    last4 character varying(4) NOT NULL,
-    status character varying(16) NOT NULL,
-    detached_at timestamp with time zone,
-    person_id uuid NOT NULL,
-    CONSTRAINT payment_method_detached_at_when_detached CHECK ((((detached_at IS NOT NULL) AND ((status)::text = 'detached'::text)) OR ((detached_at IS NULL) AND ((status)::text = 'active'::text)))),
-    CONSTRAINT payment_method_kind_known CHECK (((kind)::text = 'card'::text)),
-    CONSTRAINT payment_method_last4_is_digits CHECK (((last4)::text ~ '^([0-9]{4})?$'::text))
-);
-CREATE TABLE payments_provideraccount (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    name character varying(100) NOT NULL,
-    provider character varying(32) NOT NULL,
-    base_url character varying(200) NOT NULL,
-    sealed_credentials bytea NOT NULL,
-    priority smallint NOT NULL,
-    status character varying(16) NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT payments_provideraccount_priority_check CHECK ((priority >= 0)),
-    CONSTRAINT provider_account_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'disabled'::character varying])::text[])))
+    CONSTRAINT payments_capture_sends_check CHECK ((sends >= 0)),
+    CONSTRAINT payments_capture_key_key UNIQUE (key),
+    CONSTRAINT payments_capture_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_capture_attempt_id_ece9acbd_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_capture_payment_id_78db5fb1_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE payments_providerevent (
     id uuid NOT NULL,
@@ -675,14 +766,21 @@ CREATE TABLE payments_providerevent (
     body_sha256 bytea,
     provider_account_id uuid NOT NULL,
     CONSTRAINT provider_event_amount_positive CHECK (((amount_minor IS NULL) OR (amount_minor >= 0))),
-    CONSTRAINT provider_event_source_known CHECK (((source)::text = ANY ((ARRAY['reply'::character varying, 'webhook'::character varying])::text[])))
+    CONSTRAINT provider_event_source_known CHECK (((source)::text = ANY ((ARRAY['reply'::character varying, 'webhook'::character varying])::text[]))),
+    CONSTRAINT payments_providerevent_pkey PRIMARY KEY (id),
+    CONSTRAINT provider_event_stored_once UNIQUE (provider_account_id, source, source_id, kind),
+    CONSTRAINT payments_providereve_provider_account_id_2c27bb16_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE payments_providertoken (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
     sealed bytea NOT NULL,
     payment_method_id uuid NOT NULL,
-    provider_account_id uuid NOT NULL
+    provider_account_id uuid NOT NULL,
+    CONSTRAINT payments_providertoken_pkey PRIMARY KEY (id),
+    CONSTRAINT provider_token_one_each UNIQUE (payment_method_id, provider_account_id),
+    CONSTRAINT payments_providertok_payment_method_id_a27069b9_fk_payments_ FOREIGN KEY (payment_method_id) REFERENCES payments_paymentmethod(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_providertok_provider_account_id_a498fb49_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE payments_refund (
     id uuid NOT NULL,
@@ -704,7 +802,11 @@ CREATE TABLE payments_refund (
     CONSTRAINT payments_refund_checks_check CHECK ((checks >= 0)),
     CONSTRAINT payments_refund_sends_check CHECK ((sends >= 0)),
     CONSTRAINT refund_amount_positive CHECK ((amount_minor >= 1)),
-    CONSTRAINT refund_status_known CHECK (((status)::text = ANY ((ARRAY['created'::character varying, 'unknown'::character varying, 'pending'::character varying, 'succeeded'::character varying, 'refused'::character varying, 'failed'::character varying, 'needs_review'::character varying])::text[])))
+    CONSTRAINT refund_status_known CHECK (((status)::text = ANY ((ARRAY['created'::character varying, 'unknown'::character varying, 'pending'::character varying, 'succeeded'::character varying, 'refused'::character varying, 'failed'::character varying, 'needs_review'::character varying])::text[]))),
+    CONSTRAINT payments_refund_key_key UNIQUE (key),
+    CONSTRAINT payments_refund_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_refund_attempt_id_0b419ab4_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_refund_payment_id_a70693f7_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE payments_transfer (
     id uuid NOT NULL,
@@ -726,7 +828,19 @@ CREATE TABLE payments_transfer (
     CONSTRAINT transfer_amount_positive CHECK ((amount_minor >= 1)),
     CONSTRAINT transfer_between_two_accounts CHECK ((NOT (debit_account_id = credit_account_id))),
     CONSTRAINT transfer_kind_known CHECK (((kind)::text = ANY ((ARRAY['posted'::character varying, 'pending'::character varying, 'post'::character varying, 'void'::character varying])::text[]))),
-    CONSTRAINT transfer_resolves_all_or_nothing CHECK (((((kind)::text = ANY ((ARRAY['posted'::character varying, 'pending'::character varying])::text[])) AND (voided_minor = 0) AND (pending_id IS NULL) AND ((pending_kind)::text = ''::text) AND (pending_minor IS NULL)) OR (((kind)::text = 'post'::text) AND (pending_id IS NOT NULL) AND ((pending_kind)::text = 'pending'::text) AND (pending_minor IS NOT NULL) AND (pending_minor = (amount_minor + voided_minor)) AND (voided_minor >= 0)) OR (((kind)::text = 'void'::text) AND (pending_id IS NOT NULL) AND ((pending_kind)::text = 'pending'::text) AND (pending_minor IS NOT NULL) AND (pending_minor = amount_minor) AND (voided_minor = amount_minor))))
+    CONSTRAINT transfer_resolves_all_or_nothing CHECK (((((kind)::text = ANY ((ARRAY['posted'::character varying, 'pending'::character varying])::text[])) AND (voided_minor = 0) AND (pending_id IS NULL) AND ((pending_kind)::text = ''::text) AND (pending_minor IS NULL)) OR (((kind)::text = 'post'::text) AND (pending_id IS NOT NULL) AND ((pending_kind)::text = 'pending'::text) AND (pending_minor IS NOT NULL) AND (pending_minor = (amount_minor + voided_minor)) AND (voided_minor >= 0)) OR (((kind)::text = 'void'::text) AND (pending_id IS NOT NULL) AND ((pending_kind)::text = 'pending'::text) AND (pending_minor IS NOT NULL) AND (pending_minor = amount_minor) AND (voided_minor = amount_minor)))),
+    CONSTRAINT payments_transfer_pending_id_key UNIQUE (pending_id),
+    CONSTRAINT payments_transfer_pkey PRIMARY KEY (id),
+    CONSTRAINT transfer_once_per_reason UNIQUE (reason, source_id),
+    CONSTRAINT transfer_resolvable UNIQUE (id, kind, debit_account_id, credit_account_id, amount_minor),
+    CONSTRAINT payments_transfer_credit_account_id_01990b6f_fk_payments_ FOREIGN KEY (credit_account_id) REFERENCES payments_ledgeraccount(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_transfer_debit_account_id_c4cbb382_fk_payments_ FOREIGN KEY (debit_account_id) REFERENCES payments_ledgeraccount(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_transfer_payment_id_28acc6ba_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_transfer_pending_id_2d952165_fk_payments_transfer_id FOREIGN KEY (pending_id) REFERENCES payments_transfer(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_transfer_provider_event_id_7fc8ecd5_fk_payments_ FOREIGN KEY (provider_event_id) REFERENCES payments_providerevent(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT transfer_credit_currency FOREIGN KEY (credit_account_id, currency) REFERENCES payments_ledgeraccount(id, currency),
+    CONSTRAINT transfer_debit_currency FOREIGN KEY (debit_account_id, currency) REFERENCES payments_ledgeraccount(id, currency),
+    CONSTRAINT transfer_resolves_its_pending FOREIGN KEY (pending_id, pending_kind, debit_account_id, credit_account_id, pending_minor) REFERENCES payments_transfer(id, kind, debit_account_id, credit_account_id, amount_minor)
 );
 CREATE TABLE payments_void (
     id uuid NOT NULL,
@@ -745,18 +859,11 @@ CREATE TABLE payments_void (
     payment_id uuid NOT NULL,
     CONSTRAINT payments_void_checks_check CHECK ((checks >= 0)),
     CONSTRAINT payments_void_sends_check CHECK ((sends >= 0)),
-    CONSTRAINT void_status_known CHECK (((status)::text = ANY ((ARRAY['created'::character varying, 'unknown'::character varying, 'pending'::character varying, 'succeeded'::character varying, 'refused'::character varying, 'failed'::character varying, 'needs_review'::character varying])::text[])))
-);
-CREATE TABLE sites_site (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    name character varying(120) NOT NULL,
-    time_zone character varying(64) NOT NULL,
-    path text NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    parent_id uuid,
-    CONSTRAINT sites_site_named CHECK ((NOT ((name)::text = ''::text))),
-    CONSTRAINT sites_site_not_own_parent CHECK ((NOT ((parent_id = id) AND (parent_id IS NOT NULL))))
+    CONSTRAINT void_status_known CHECK (((status)::text = ANY ((ARRAY['created'::character varying, 'unknown'::character varying, 'pending'::character varying, 'succeeded'::character varying, 'refused'::character varying, 'failed'::character varying, 'needs_review'::character varying])::text[]))),
+    CONSTRAINT payments_void_key_key UNIQUE (key),
+    CONSTRAINT payments_void_pkey PRIMARY KEY (id),
+    CONSTRAINT payments_void_attempt_id_126ae8b6_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT payments_void_payment_id_b36f3273_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE usage_record (
     id uuid NOT NULL,
@@ -765,36 +872,9 @@ CREATE TABLE usage_record (
     quantity bigint NOT NULL,
     source_id text NOT NULL,
     CONSTRAINT usage_record_metric CHECK ((metric ~ '^[a-z_]+(\.[a-z_]+)*$'::text)),
-    CONSTRAINT usage_record_quantity CHECK ((quantity > 0))
-);
-CREATE TABLE webhooks_attempt (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    number integer NOT NULL,
-    status smallint,
-    error text NOT NULL,
-    duration_ms integer NOT NULL,
-    response text NOT NULL,
-    delivery_id uuid NOT NULL,
-    CONSTRAINT webhooks_attempt_duration_ms_check CHECK ((duration_ms >= 0)),
-    CONSTRAINT webhooks_attempt_number_check CHECK ((number >= 0)),
-    CONSTRAINT webhooks_attempt_status_check CHECK ((status >= 0))
-);
-CREATE TABLE webhooks_delivery (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    event_type text NOT NULL,
-    sequence bigint NOT NULL,
-    state text NOT NULL,
-    attempts integer NOT NULL,
-    attempts_before integer NOT NULL,
-    next_attempt_at timestamp with time zone,
-    delivered_at timestamp with time zone,
-    event_id uuid NOT NULL,
-    endpoint_id uuid NOT NULL,
-    CONSTRAINT webhooks_delivery_attempts_before_check CHECK ((attempts_before >= 0)),
-    CONSTRAINT webhooks_delivery_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT webhooks_delivery_state CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'cancelled'::text])))
+    CONSTRAINT usage_record_quantity CHECK ((quantity > 0)),
+    CONSTRAINT usage_record_once UNIQUE (metric, source_id),
+    CONSTRAINT usage_record_pkey PRIMARY KEY (id)
 );
 CREATE TABLE webhooks_endpoint (
     id uuid NOT NULL,
@@ -811,241 +891,120 @@ CREATE TABLE webhooks_endpoint (
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT webhooks_endpoint_disabled_reason CHECK ((disabled_reason = ANY (ARRAY[''::text, 'requested'::text, 'failing'::text, 'gone'::text]))),
     CONSTRAINT webhooks_endpoint_failures_check CHECK ((failures >= 0)),
-    CONSTRAINT webhooks_endpoint_status CHECK ((status = ANY (ARRAY['enabled'::text, 'disabled'::text, 'deleted'::text])))
+    CONSTRAINT webhooks_endpoint_status CHECK ((status = ANY (ARRAY['enabled'::text, 'disabled'::text, 'deleted'::text]))),
+    CONSTRAINT webhooks_endpoint_pkey PRIMARY KEY (id)
+);
+CREATE TABLE webhooks_delivery (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    event_type text NOT NULL,
+    sequence bigint NOT NULL,
+    state text NOT NULL,
+    attempts integer NOT NULL,
+    attempts_before integer NOT NULL,
+    next_attempt_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    event_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    CONSTRAINT webhooks_delivery_attempts_before_check CHECK ((attempts_before >= 0)),
+    CONSTRAINT webhooks_delivery_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT webhooks_delivery_state CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT webhooks_delivery_once UNIQUE (endpoint_id, event_id),
+    CONSTRAINT webhooks_delivery_pkey PRIMARY KEY (id),
+    CONSTRAINT webhooks_delivery_endpoint_id_6cbee67d_fk_webhooks_endpoint_id FOREIGN KEY (endpoint_id) REFERENCES webhooks_endpoint(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT webhooks_delivery_event_id_b6f5af91_fk_events_event_id FOREIGN KEY (event_id) REFERENCES events_event(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE webhooks_attempt (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    number integer NOT NULL,
+    status smallint,
+    error text NOT NULL,
+    duration_ms integer NOT NULL,
+    response text NOT NULL,
+    delivery_id uuid NOT NULL,
+    CONSTRAINT webhooks_attempt_duration_ms_check CHECK ((duration_ms >= 0)),
+    CONSTRAINT webhooks_attempt_number_check CHECK ((number >= 0)),
+    CONSTRAINT webhooks_attempt_status_check CHECK ((status >= 0)),
+    CONSTRAINT webhooks_attempt_number UNIQUE (delivery_id, number),
+    CONSTRAINT webhooks_attempt_pkey PRIMARY KEY (id),
+    CONSTRAINT webhooks_attempt_delivery_id_bb1708b1_fk_webhooks_delivery_id FOREIGN KEY (delivery_id) REFERENCES webhooks_delivery(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE webhooks_secret (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
     sealed bytea NOT NULL,
     expires_at timestamp with time zone,
-    endpoint_id uuid NOT NULL
+    endpoint_id uuid NOT NULL,
+    CONSTRAINT webhooks_secret_pkey PRIMARY KEY (id),
+    CONSTRAINT webhooks_secret_endpoint_id_d9f89665_fk_webhooks_endpoint_id FOREIGN KEY (endpoint_id) REFERENCES webhooks_endpoint(id) DEFERRABLE INITIALLY DEFERRED
 );
-ALTER TABLE ONLY access_app
-    ADD CONSTRAINT access_app_client_id UNIQUE (client_id);
-ALTER TABLE ONLY access_app
-    ADD CONSTRAINT access_app_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY access_grant
-    ADD CONSTRAINT access_grant_once UNIQUE NULLS NOT DISTINCT (principal_kind, principal_id, role, scope, site_id, device_id);
-ALTER TABLE ONLY access_grant
-    ADD CONSTRAINT access_grant_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY access_policyrevision
-    ADD CONSTRAINT access_policyrevision_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY access_signingkey
-    ADD CONSTRAINT access_signingkey_kid UNIQUE (kid);
-ALTER TABLE ONLY access_signingkey
-    ADD CONSTRAINT access_signingkey_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY accounts_invitation
-    ADD CONSTRAINT accounts_invitation_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY accounts_invitation
-    ADD CONSTRAINT accounts_invitation_token_hash UNIQUE (token_hash);
-ALTER TABLE ONLY accounts_session
-    ADD CONSTRAINT accounts_session_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY accounts_session
-    ADD CONSTRAINT accounts_session_token_hash UNIQUE (token_hash);
-ALTER TABLE ONLY accounts_user
-    ADD CONSTRAINT accounts_user_email UNIQUE (email);
-ALTER TABLE ONLY accounts_user
-    ADD CONSTRAINT accounts_user_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT attempt_number_unique UNIQUE (payment_id, number);
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT attempt_reference_unique UNIQUE (provider_account_id, provider_reference);
-ALTER TABLE ONLY audit_entry
-    ADD CONSTRAINT audit_entry_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY audit_head
-    ADD CONSTRAINT audit_head_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY audit_pending
-    ADD CONSTRAINT audit_pending_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY audit_pending
-    ADD CONSTRAINT audit_pending_row_id_key UNIQUE (row_id);
-ALTER TABLE ONLY audit_seal
-    ADD CONSTRAINT audit_seal_pkey PRIMARY KEY (sequence);
-ALTER TABLE ONLY audit_seal
-    ADD CONSTRAINT audit_seal_row_id_key UNIQUE (row_id);
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_confirms_id_key UNIQUE (confirms_id);
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_payment_id_key UNIQUE (payment_id);
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_sequence UNIQUE (device_id, credential_id, sequence);
-ALTER TABLE ONLY checkouts_checkoutpolicy
-    ADD CONSTRAINT checkouts_checkoutpolicy_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY checkouts_personpin
-    ADD CONSTRAINT checkouts_personpin_person_id_key UNIQUE (person_id);
-ALTER TABLE ONLY checkouts_personpin
-    ADD CONSTRAINT checkouts_personpin_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY checkouts_checkoutpolicy
-    ADD CONSTRAINT checkouts_policy_one UNIQUE (is_only);
-ALTER TABLE ONLY checkouts_usedprobe
-    ADD CONSTRAINT checkouts_usedprobe_digest UNIQUE (digest);
-ALTER TABLE ONLY checkouts_usedprobe
-    ADD CONSTRAINT checkouts_usedprobe_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY devices_enrolmentcode
-    ADD CONSTRAINT devices_code_handle UNIQUE (handle);
-ALTER TABLE ONLY devices_devicecredential
-    ADD CONSTRAINT devices_credential_key UNIQUE (thumbprint);
-ALTER TABLE ONLY devices_device
-    ADD CONSTRAINT devices_device_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY devices_devicecommand
-    ADD CONSTRAINT devices_devicecommand_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY devices_devicecredential
-    ADD CONSTRAINT devices_devicecredential_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY devices_devicecredential
-    ADD CONSTRAINT devices_devicecredential_replaced_by_id_key UNIQUE (replaced_by_id);
-ALTER TABLE ONLY devices_enrolmentcode
-    ADD CONSTRAINT devices_enrolmentcode_device_id_key UNIQUE (device_id);
-ALTER TABLE ONLY devices_enrolmentcode
-    ADD CONSTRAINT devices_enrolmentcode_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY devices_gatewaysession
-    ADD CONSTRAINT devices_gatewaysession_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY devices_gatewaysession
-    ADD CONSTRAINT devices_session_nonce UNIQUE (nonce);
-ALTER TABLE ONLY django_migrations
-    ADD CONSTRAINT django_migrations_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY events_event
-    ADD CONSTRAINT events_event_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY events_head
-    ADD CONSTRAINT events_head_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY events_pending
-    ADD CONSTRAINT events_pending_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY events_pending
-    ADD CONSTRAINT events_pending_row_id_key UNIQUE (row_id);
-ALTER TABLE ONLY events_seal
-    ADD CONSTRAINT events_seal_pkey PRIMARY KEY (sequence);
-ALTER TABLE ONLY events_seal
-    ADD CONSTRAINT events_seal_row_id_key UNIQUE (row_id);
-ALTER TABLE ONLY idempotency_key
-    ADD CONSTRAINT idempotency_key_once UNIQUE (principal_kind, principal_id, endpoint, key_hash);
-ALTER TABLE ONLY idempotency_key
-    ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_consent
-    ADD CONSTRAINT identity_consent_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_identification
-    ADD CONSTRAINT identity_identification_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_matchthreshold
-    ADD CONSTRAINT identity_matchthreshold_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_person
-    ADD CONSTRAINT identity_person_external_reference_key UNIQUE (external_reference);
-ALTER TABLE ONLY identity_person
-    ADD CONSTRAINT identity_person_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_template
-    ADD CONSTRAINT identity_template_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_verification
-    ADD CONSTRAINT identity_verification_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY inbox_message
-    ADD CONSTRAINT inbox_message_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY keyring_organizationkey
-    ADD CONSTRAINT keyring_organizationkey_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY keyring_personkey
-    ADD CONSTRAINT keyring_personkey_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_ledgeraccount
-    ADD CONSTRAINT ledger_account_currency UNIQUE (id, currency);
-ALTER TABLE ONLY payments_ledgeraccount
-    ADD CONSTRAINT ledger_account_unique UNIQUE NULLS NOT DISTINCT (kind, currency, provider_account_id);
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_accesstoken_id_token_id_key UNIQUE (id_token_id);
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_accesstoken_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_accesstoken_source_refresh_token_id_key UNIQUE (source_refresh_token_id);
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_accesstoken_token_checksum_85319a26_uniq UNIQUE (token_checksum);
-ALTER TABLE ONLY oauth2_provider_devicegrant
-    ADD CONSTRAINT oauth2_provider_devicegrant_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY oauth2_provider_devicegrant
-    ADD CONSTRAINT oauth2_provider_devicegrant_unique_device_code UNIQUE (device_code);
-ALTER TABLE ONLY oauth2_provider_grant
-    ADD CONSTRAINT oauth2_provider_grant_code_key UNIQUE (code);
-ALTER TABLE ONLY oauth2_provider_grant
-    ADD CONSTRAINT oauth2_provider_grant_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY oauth2_provider_idtoken
-    ADD CONSTRAINT oauth2_provider_idtoken_jti_key UNIQUE (jti);
-ALTER TABLE ONLY oauth2_provider_idtoken
-    ADD CONSTRAINT oauth2_provider_idtoken_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY oauth2_provider_refreshtoken
-    ADD CONSTRAINT oauth2_provider_refresht_token_checksum_revoked_46c81d1d_uniq UNIQUE (token_checksum, revoked);
-ALTER TABLE ONLY oauth2_provider_refreshtoken
-    ADD CONSTRAINT oauth2_provider_refreshtoken_access_token_id_key UNIQUE (access_token_id);
-ALTER TABLE ONLY oauth2_provider_refreshtoken
-    ADD CONSTRAINT oauth2_provider_refreshtoken_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY keyring_organizationkey
-    ADD CONSTRAINT organizationkey_version_unique UNIQUE (purpose, version);
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT payments_attempt_charge_key_key UNIQUE (charge_key);
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT payments_attempt_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT payments_attempt_place_key_key UNIQUE (place_key);
-ALTER TABLE ONLY payments_balance
-    ADD CONSTRAINT payments_balance_account_id_key UNIQUE (account_id);
-ALTER TABLE ONLY payments_balance
-    ADD CONSTRAINT payments_balance_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_capture
-    ADD CONSTRAINT payments_capture_key_key UNIQUE (key);
-ALTER TABLE ONLY payments_capture
-    ADD CONSTRAINT payments_capture_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_ledgeraccount
-    ADD CONSTRAINT payments_ledgeraccount_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_payment
-    ADD CONSTRAINT payments_payment_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_paymentmethod
-    ADD CONSTRAINT payments_paymentmethod_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_provideraccount
-    ADD CONSTRAINT payments_provideraccount_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_providerevent
-    ADD CONSTRAINT payments_providerevent_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_providertoken
-    ADD CONSTRAINT payments_providertoken_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_refund
-    ADD CONSTRAINT payments_refund_key_key UNIQUE (key);
-ALTER TABLE ONLY payments_refund
-    ADD CONSTRAINT payments_refund_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_pending_id_key UNIQUE (pending_id);
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY payments_void
-    ADD CONSTRAINT payments_void_key_key UNIQUE (key);
-ALTER TABLE ONLY payments_void
-    ADD CONSTRAINT payments_void_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY keyring_personkey
-    ADD CONSTRAINT personkey_one_per_purpose UNIQUE (person_id, purpose);
-ALTER TABLE ONLY payments_provideraccount
-    ADD CONSTRAINT provider_account_name_unique UNIQUE (name);
-ALTER TABLE ONLY payments_providerevent
-    ADD CONSTRAINT provider_event_stored_once UNIQUE (provider_account_id, source, source_id, kind);
-ALTER TABLE ONLY payments_providertoken
-    ADD CONSTRAINT provider_token_one_each UNIQUE (payment_method_id, provider_account_id);
-ALTER TABLE ONLY sites_site
-    ADD CONSTRAINT sites_site_path UNIQUE (path);
-ALTER TABLE ONLY sites_site
-    ADD CONSTRAINT sites_site_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY identity_template
-    ADD CONSTRAINT template_version_unique UNIQUE (person_id, modality, model, version);
-ALTER TABLE ONLY identity_matchthreshold
-    ADD CONSTRAINT threshold_one_per_model UNIQUE (modality, model);
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT transfer_once_per_reason UNIQUE (reason, source_id);
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT transfer_resolvable UNIQUE (id, kind, debit_account_id, credit_account_id, amount_minor);
-ALTER TABLE ONLY usage_record
-    ADD CONSTRAINT usage_record_once UNIQUE (metric, source_id);
-ALTER TABLE ONLY usage_record
-    ADD CONSTRAINT usage_record_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY webhooks_attempt
-    ADD CONSTRAINT webhooks_attempt_number UNIQUE (delivery_id, number);
-ALTER TABLE ONLY webhooks_attempt
-    ADD CONSTRAINT webhooks_attempt_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY webhooks_delivery
-    ADD CONSTRAINT webhooks_delivery_once UNIQUE (endpoint_id, event_id);
-ALTER TABLE ONLY webhooks_delivery
-    ADD CONSTRAINT webhooks_delivery_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY webhooks_endpoint
-    ADD CONSTRAINT webhooks_endpoint_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY webhooks_secret
-    ADD CONSTRAINT webhooks_secret_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT oauth2_provider_refr_access_token_id_775e84e8_fk_oauth2_pr FOREIGN KEY (access_token_id) REFERENCES oauth2_provider_accesstoken(id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE audit_pending ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME audit_pending_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE django_migrations ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME django_migrations_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE events_pending ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME events_pending_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE oauth2_provider_accesstoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME oauth2_provider_accesstoken_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE oauth2_provider_devicegrant ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME oauth2_provider_devicegrant_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE oauth2_provider_grant ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME oauth2_provider_grant_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE oauth2_provider_idtoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME oauth2_provider_idtoken_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE oauth2_provider_refreshtoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME oauth2_provider_refreshtoken_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE INDEX access_grant_role ON access_grant USING btree (role);
 CREATE INDEX access_grant_site_id_da0f3167 ON access_grant USING btree (site_id);
 CREATE INDEX accounts_invitation_user_id_83f45191 ON accounts_invitation USING btree (user_id);
@@ -1134,148 +1093,6 @@ CREATE INDEX webhooks_attempt_delivery_id_bb1708b1 ON webhooks_attempt USING btr
 CREATE INDEX webhooks_delivery_endpoint_id_6cbee67d ON webhooks_delivery USING btree (endpoint_id);
 CREATE INDEX webhooks_delivery_event_id_b6f5af91 ON webhooks_delivery USING btree (event_id);
 CREATE INDEX webhooks_secret_endpoint_id_d9f89665 ON webhooks_secret USING btree (endpoint_id);
-ALTER TABLE ONLY access_grant
-    ADD CONSTRAINT access_grant_site_id_da0f3167_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY accounts_invitation
-    ADD CONSTRAINT accounts_invitation_user_id_83f45191_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY accounts_session
-    ADD CONSTRAINT accounts_session_user_id_d5aaed01_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY audit_pending
-    ADD CONSTRAINT audit_pending_row_id_21dbf23e_fk_audit_entry_id FOREIGN KEY (row_id) REFERENCES audit_entry(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY audit_seal
-    ADD CONSTRAINT audit_seal_row_id_058214c5_fk_audit_entry_id FOREIGN KEY (row_id) REFERENCES audit_entry(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_confirms_id_1950547f_fk_checkouts FOREIGN KEY (confirms_id) REFERENCES checkouts_checkout(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_credential_id_a44ae226_fk_devices_d FOREIGN KEY (credential_id) REFERENCES devices_devicecredential(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_device_id_f1af5e71_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_payment_id_2d38b886_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_person_id_56941a69_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_site_id_204f7f1a_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_checkout
-    ADD CONSTRAINT checkouts_checkout_template_id_4ba74b7c_fk_identity_template_id FOREIGN KEY (template_id) REFERENCES identity_template(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_personpin
-    ADD CONSTRAINT checkouts_personpin_person_id_2a6b44ef_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY checkouts_usedprobe
-    ADD CONSTRAINT checkouts_usedprobe_checkout_id_a23b3923_fk_checkouts FOREIGN KEY (checkout_id) REFERENCES checkouts_checkout(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_device
-    ADD CONSTRAINT devices_device_site_id_21fb2ff9_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_devicecommand
-    ADD CONSTRAINT devices_devicecommand_device_id_a64f73aa_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_devicecredential
-    ADD CONSTRAINT devices_devicecreden_device_id_9f02d3b9_fk_devices_d FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_devicecredential
-    ADD CONSTRAINT devices_devicecreden_replaced_by_id_7624ed10_fk_devices_d FOREIGN KEY (replaced_by_id) REFERENCES devices_devicecredential(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_enrolmentcode
-    ADD CONSTRAINT devices_enrolmentcode_device_id_bdd3f456_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_enrolmentcode
-    ADD CONSTRAINT devices_enrolmentcode_site_id_397824d4_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_gatewaysession
-    ADD CONSTRAINT devices_gatewaysessi_credential_id_391f8f4e_fk_devices_d FOREIGN KEY (credential_id) REFERENCES devices_devicecredential(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY devices_gatewaysession
-    ADD CONSTRAINT devices_gatewaysession_device_id_0133f114_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY events_pending
-    ADD CONSTRAINT events_pending_row_id_e308602d_fk_events_event_id FOREIGN KEY (row_id) REFERENCES events_event(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY events_seal
-    ADD CONSTRAINT events_seal_row_id_7a7814fb_fk_events_event_id FOREIGN KEY (row_id) REFERENCES events_event(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY identity_consent
-    ADD CONSTRAINT identity_consent_person_id_edc49103_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY identity_identification
-    ADD CONSTRAINT identity_identificat_person_id_bc6ffdbb_fk_identity_ FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY identity_identification
-    ADD CONSTRAINT identity_identificat_template_id_8babaf46_fk_identity_ FOREIGN KEY (template_id) REFERENCES identity_template(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY identity_template
-    ADD CONSTRAINT identity_template_person_id_feaa64ba_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY identity_verification
-    ADD CONSTRAINT identity_verificatio_template_id_1fb1ed85_fk_identity_ FOREIGN KEY (template_id) REFERENCES identity_template(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY identity_verification
-    ADD CONSTRAINT identity_verification_person_id_6936f582_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_acce_application_id_b22886e1_fk_access_ap FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_acce_id_token_id_85db651b_fk_oauth2_pr FOREIGN KEY (id_token_id) REFERENCES oauth2_provider_idtoken(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_acce_source_refresh_token_e66fbc72_fk_oauth2_pr FOREIGN KEY (source_refresh_token_id) REFERENCES oauth2_provider_refreshtoken(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_accesstoken
-    ADD CONSTRAINT oauth2_provider_acce_user_id_6e4c9a65_fk_accounts_ FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_devicegrant
-    ADD CONSTRAINT oauth2_provider_devi_user_id_1cec5156_fk_accounts_ FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_grant
-    ADD CONSTRAINT oauth2_provider_grant_application_id_81923564_fk_access_app_id FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_grant
-    ADD CONSTRAINT oauth2_provider_grant_user_id_e8f62af8_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_idtoken
-    ADD CONSTRAINT oauth2_provider_idto_application_id_08c5ff4f_fk_access_ap FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_idtoken
-    ADD CONSTRAINT oauth2_provider_idtoken_user_id_dd512b59_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_refreshtoken
-    ADD CONSTRAINT oauth2_provider_refr_access_token_id_775e84e8_fk_oauth2_pr FOREIGN KEY (access_token_id) REFERENCES oauth2_provider_accesstoken(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_refreshtoken
-    ADD CONSTRAINT oauth2_provider_refr_application_id_2d1c311b_fk_access_ap FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY oauth2_provider_refreshtoken
-    ADD CONSTRAINT oauth2_provider_refr_user_id_da837fce_fk_accounts_ FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT payments_attempt_payment_id_a18ea4ce_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_attempt
-    ADD CONSTRAINT payments_attempt_provider_account_id_f9d36d68_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_balance
-    ADD CONSTRAINT payments_balance_account_id_c03a36f0_fk_payments_ FOREIGN KEY (account_id) REFERENCES payments_ledgeraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_capture
-    ADD CONSTRAINT payments_capture_attempt_id_ece9acbd_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_capture
-    ADD CONSTRAINT payments_capture_payment_id_78db5fb1_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_ledgeraccount
-    ADD CONSTRAINT payments_ledgeraccou_provider_account_id_c34a9cfa_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_payment
-    ADD CONSTRAINT payments_payment_payment_method_id_c909ff25_fk_payments_ FOREIGN KEY (payment_method_id) REFERENCES payments_paymentmethod(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_payment
-    ADD CONSTRAINT payments_payment_person_id_2dfa1221_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_paymentmethod
-    ADD CONSTRAINT payments_paymentmethod_person_id_33e839cc_fk_identity_person_id FOREIGN KEY (person_id) REFERENCES identity_person(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_providerevent
-    ADD CONSTRAINT payments_providereve_provider_account_id_2c27bb16_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_providertoken
-    ADD CONSTRAINT payments_providertok_payment_method_id_a27069b9_fk_payments_ FOREIGN KEY (payment_method_id) REFERENCES payments_paymentmethod(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_providertoken
-    ADD CONSTRAINT payments_providertok_provider_account_id_a498fb49_fk_payments_ FOREIGN KEY (provider_account_id) REFERENCES payments_provideraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_refund
-    ADD CONSTRAINT payments_refund_attempt_id_0b419ab4_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_refund
-    ADD CONSTRAINT payments_refund_payment_id_a70693f7_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_credit_account_id_01990b6f_fk_payments_ FOREIGN KEY (credit_account_id) REFERENCES payments_ledgeraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_debit_account_id_c4cbb382_fk_payments_ FOREIGN KEY (debit_account_id) REFERENCES payments_ledgeraccount(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_payment_id_28acc6ba_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_pending_id_2d952165_fk_payments_transfer_id FOREIGN KEY (pending_id) REFERENCES payments_transfer(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT payments_transfer_provider_event_id_7fc8ecd5_fk_payments_ FOREIGN KEY (provider_event_id) REFERENCES payments_providerevent(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_void
-    ADD CONSTRAINT payments_void_attempt_id_126ae8b6_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_void
-    ADD CONSTRAINT payments_void_payment_id_b36f3273_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY sites_site
-    ADD CONSTRAINT sites_site_parent_id_f09e56c3_fk_sites_site_id FOREIGN KEY (parent_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT transfer_credit_currency FOREIGN KEY (credit_account_id, currency) REFERENCES payments_ledgeraccount(id, currency);
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT transfer_debit_currency FOREIGN KEY (debit_account_id, currency) REFERENCES payments_ledgeraccount(id, currency);
-ALTER TABLE ONLY payments_transfer
-    ADD CONSTRAINT transfer_resolves_its_pending FOREIGN KEY (pending_id, pending_kind, debit_account_id, credit_account_id, pending_minor) REFERENCES payments_transfer(id, kind, debit_account_id, credit_account_id, amount_minor);
-ALTER TABLE ONLY webhooks_attempt
-    ADD CONSTRAINT webhooks_attempt_delivery_id_bb1708b1_fk_webhooks_delivery_id FOREIGN KEY (delivery_id) REFERENCES webhooks_delivery(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY webhooks_delivery
-    ADD CONSTRAINT webhooks_delivery_endpoint_id_6cbee67d_fk_webhooks_endpoint_id FOREIGN KEY (endpoint_id) REFERENCES webhooks_endpoint(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY webhooks_delivery
-    ADD CONSTRAINT webhooks_delivery_event_id_b6f5af91_fk_events_event_id FOREIGN KEY (event_id) REFERENCES events_event(id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE ONLY webhooks_secret
-    ADD CONSTRAINT webhooks_secret_endpoint_id_d9f89665_fk_webhooks_endpoint_id FOREIGN KEY (endpoint_id) REFERENCES webhooks_endpoint(id) DEFERRABLE INITIALLY DEFERRED;
 INSERT INTO django_migrations (app, name, applied) VALUES
 ('access', '0001_pre_initial', now()),
 ('accounts', '0001_pre_initial', now()),

@@ -68,9 +68,15 @@ def grants_sql(*, schema: str, role: str) -> list[sql.Composed]:
             "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
             "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO {role}",
             "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
-            "REVOKE INSERT ON {schema}.django_migrations FROM {role}",
         )
     ]
+    return [*statements, *grants_on_new_sql(schema=schema, role=role)]
+
+
+def grants_on_new_sql(*, schema: str, role: str) -> list[sql.Composed]:
+    """The same for a schema whose tables were just made: default privileges have given the rest."""
+    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
+    statements = [sql.SQL("REVOKE INSERT ON {schema}.django_migrations FROM {role}").format(**names)]
     tables: dict[frozenset[str], list[str]] = {}
     for model in organization_models():
         if extra := declared(model):

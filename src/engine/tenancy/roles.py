@@ -154,18 +154,29 @@ def create_organization_role(connection: psycopg.Connection[Any], *, role: str) 
     may meet one that exists.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ROLES_LOCK])
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN INHERIT").format(sql.Identifier(role)))
-        grants = (
-            ("GRANT {group} TO {role} WITH INHERIT TRUE, SET FALSE"),
-            ("GRANT {role} TO ks_app WITH INHERIT FALSE, SET TRUE"),
-            ("GRANT {role} TO ks_owner WITH INHERIT FALSE, SET TRUE"),
-        )
-        for grant in grants:
-            connection.execute(
-                sql.SQL(grant).format(role=sql.Identifier(role), group=sql.Identifier(ORGANIZATION_GROUP))
-            )
+        create_bare_role(connection, role=role)
+        let_logins_switch(connection, role=role)
+
+
+def create_bare_role(connection: psycopg.Connection[Any], *, role: str) -> None:
+    """Make an organization's role, if it is not there, for now without a group. Inside a transaction."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [role, _ROLES_LOCK])
+    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+        connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN INHERIT").format(sql.Identifier(role)))
+
+
+def let_logins_switch(connection: psycopg.Connection[Any], *, role: str) -> None:
+    """Put an organization's role into its group, and let ks_app and ks_owner switch to it.
+
+    PostgreSQL lets one transaction at a time change a group's members: in a long one, do this last.
+    """
+    names = {"role": sql.Identifier(role), "group": sql.Identifier(ORGANIZATION_GROUP)}
+    for grant in (
+        "GRANT {group} TO {role} WITH INHERIT TRUE, SET FALSE",
+        "GRANT {role} TO ks_app WITH INHERIT FALSE, SET TRUE",
+        "GRANT {role} TO ks_owner WITH INHERIT FALSE, SET TRUE",
+    ):
+        connection.execute(sql.SQL(grant).format(**names))
 
 
 def create_organization_schema(connection: psycopg.Connection[Any], *, schema: str, role: str) -> None:
