@@ -1,4 +1,4 @@
-"""The durable cursor of every long piece of work on an organization."""
+"""The durable cursor of every long piece of work on an organization, and the schemas that wait for one."""
 
 from __future__ import annotations
 
@@ -54,3 +54,21 @@ class Flow(Model):
                 name="flow_one_running_of_a_kind",
             ),
         ]
+
+
+class ReadySchema(Model):
+    """A schema with its role, complete and nobody's yet. Claiming it deletes the row.
+
+    The row is written by ks_owner in the transaction that makes the schema, so neither is ever
+    there without the other.
+    """
+
+    id_prefix = "ready"
+
+    schema_name = models.CharField(max_length=63, unique=True)
+    role_name = models.CharField(max_length=63, unique=True)
+    # Which migrations it has: it is handed out by a release that has the same, and by no other.
+    fingerprint = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["id"]

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _TABLE = re.compile(r"CREATE TABLE (?P<table>\w+) \(\n(?P<body>.*)\n\)\Z", re.DOTALL)
-_KEY = re.compile(r"ALTER TABLE ONLY (?P<table>\w+)\s+ADD (?P<key>CONSTRAINT \w+ (?:PRIMARY KEY|UNIQUE|FOREIGN KEY).*)\Z", re.DOTALL)
+_KEY = re.compile(
+    r"ALTER TABLE ONLY (?P<table>\w+)\s+ADD (?P<key>CONSTRAINT \w+ (?:PRIMARY KEY|UNIQUE|FOREIGN KEY).*)\Z", re.DOTALL
+)
 _REFERENCED = re.compile(r" REFERENCES (?P<table>\w+)\(")
 
 

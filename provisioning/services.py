@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,13 +9,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from engine.errors import DomainError
-from provisioning import flows
+from provisioning import flows, pool
 from provisioning.models import Flow, FlowKind
 from shared.organizations.models import Domain, Environment, Organization
 from shared.organizations.rules import slug_problem
 from shared.plans.models import Plan
-
-_OPAQUE_BYTES = 10
 
 
 class InvalidSlugError(DomainError):
@@ -69,10 +66,10 @@ def request_organization(*, birth: Birth) -> Flow:
     if plan is None:
         known = ", ".join(Plan.objects.order_by("code").values_list("code", flat=True))
         raise UnknownPlanError(f"Choose one of: {known}.", field="plan")
-    opaque = secrets.token_hex(_OPAQUE_BYTES)
     host = f"{birth.slug}.{settings.BASE_DOMAIN}"
     try:
         with transaction.atomic():
+            names = pool.claim()
             row = Organization.objects.create(
                 slug=birth.slug,
                 name=birth.name,
@@ -80,8 +77,9 @@ def request_organization(*, birth: Birth) -> Flow:
                 issuer=issuer(slug=birth.slug),
                 environment=birth.environment,
                 cell=birth.cell,
-                schema_name=f"o_{opaque}",
-                role_name=f"ks_o_{opaque}",
+                schema_name=names.schema,
+                role_name=names.role,
+                schema_fingerprint=names.fingerprint,
                 time_zone=birth.time_zone,
                 locale=birth.locale,
                 currency=birth.currency,

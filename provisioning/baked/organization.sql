@@ -1152,6 +1152,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('payments', '0002_pre_composite_keys', now()),
 ('plans', '0001_pre_initial', now()),
 ('provisioning', '0001_pre_initial', now()),
+('provisioning', '0002_pre_ready_schemas', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
 ('webhooks', '0001_pre_initial', now());

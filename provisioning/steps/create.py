@@ -14,8 +14,9 @@ from shared.organizations.models import Organization, OrganizationStatus
 
 
 def make_schema(flow: Flow) -> None:
-    """Role and schema from the baked script, in one transaction."""
-    schemas.create(schema=flow.organization.schema_name, role=flow.organization.role_name)
+    """Role and schema from the baked script, in one transaction, unless a ready one was claimed."""
+    if not flow.organization.schema_fingerprint:
+        schemas.create(schema=flow.organization.schema_name, role=flow.organization.role_name)
 
 
 def make_keys(flow: Flow) -> None:

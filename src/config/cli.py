@@ -26,6 +26,7 @@ _COMMANDS = {
     "org": "config.commands.organizations:org",
     "outbox": "config.commands.background:outbox",
     "plan": "config.commands.organizations:plan",
+    "pool": "config.commands.pool:pool",
     "relay": "config.commands.processes:relay",
     "settings": "config.commands.documents:settings_reference",
     "up": "config.commands.development:up",

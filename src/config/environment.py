@@ -87,6 +87,19 @@ class Environment(BaseSettings):
         description="Background messages of one organization and queue that may run at the same time. "
         "A worker needs more threads than this times its queues.",
     )
+    ready_schemas: int = Field(
+        default=8,
+        ge=0,
+        le=1_000,
+        description="Schemas that the provisioner keeps ready for new organizations, 3 MB each. With none ready, "
+        "or with 0, a new organization waits a moment longer for its own.",
+    )
+    ready_schemas_pace_ms: int = Field(
+        default=2_000,
+        ge=10,
+        description="Least time between two schemas made ahead, so that a burst of new organizations has the "
+        "database to itself.",
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log records are written.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level written.")
 

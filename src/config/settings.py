@@ -169,5 +169,7 @@ MATCHER_URL = ENV.matcher_url
 SERVICE_KEY_FILE = ENV.service_key_file
 WEBHOOK_ALLOW_PRIVATE = ENV.webhook_allow_private
 OUTBOX_VISIBILITY_TIMEOUT_MS = ENV.outbox_visibility_timeout_ms
+READY_SCHEMAS = ENV.ready_schemas
+READY_SCHEMAS_PACE_MS = ENV.ready_schemas_pace_ms
 ORGANIZATION_CONCURRENCY = ENV.organization_concurrency
 LOGGING = _logging.configure(log_format=ENV.log_format, level=ENV.log_level)

@@ -9,8 +9,8 @@ import subprocess
 import psycopg
 import pytest
 
-from engine.tenancy.context import OrganizationContext
-from provisioning import schemas
+from engine.tenancy.context import OrganizationContext, public_schema
+from provisioning import pool, schemas, scripts
 from tests.harness.live import LiveDatabase
 
 
@@ -39,6 +39,20 @@ def _cast_each(array: re.Match[str]) -> str:
     return f"ARRAY[{', '.join(f'({element})::text' for element in array.group(1).split(', '))}]"
 
 
+def recorded(database: LiveDatabase, schema: str) -> set[tuple[object, ...]]:
+    """The migrations that a schema says it has."""
+    with psycopg.connect(database.owner_url) as owner:
+        return set(owner.execute(f"SELECT app, name FROM {schema}.django_migrations").fetchall())
+
+
+def claimed(database: LiveDatabase) -> str:
+    """A schema that was made for the pool and taken from it."""
+    with database.as_owner():
+        assert pool.add(size=1)
+    with public_schema():
+        return pool.claim().schema
+
+
 @pytest.fixture
 def baked(live_db: LiveDatabase) -> str:
     with live_db.as_owner():
@@ -46,17 +60,46 @@ def baked(live_db: LiveDatabase) -> str:
     return "o_baked"
 
 
-def test_it_equals_a_migrated_one(live_db, org_a: OrganizationContext, baked):
-    assert structure(live_db, baked) == structure(live_db, org_a.schema_name)
+def test_cold_from_the_pool_and_migrated_are_the_same(live_db, org_a: OrganizationContext, baked):
+    expected = structure(live_db, org_a.schema_name)
+    assert structure(live_db, baked) == expected
+    assert structure(live_db, claimed(live_db)) == expected
+    assert "GRANT" in expected
 
 
-def test_the_recorder_says_the_same(live_db, org_a, baked):
+def test_the_recorders_say_the_same(live_db, org_a, baked):
+    expected = recorded(live_db, org_a.schema_name)
+    assert recorded(live_db, baked) == expected != set()
+    assert recorded(live_db, claimed(live_db)) == expected
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "ALTER TABLE {}.sites_site RENAME CONSTRAINT sites_site_path TO sites_site_path_key",
+        "ALTER TABLE {}.sites_site ALTER COLUMN name DROP NOT NULL",
+        "GRANT DELETE ON {}.audit_entry TO ks_{}",
+        "DROP INDEX {}.transfer_of_payment",
+    ],
+)
+def test_the_comparison_would_notice(live_db, org_a, baked, planted):
     with psycopg.connect(live_db.owner_url) as owner:
-        rows = [
-            set(owner.execute(f"SELECT app, name FROM {schema}.django_migrations").fetchall())
-            for schema in (baked, org_a.schema_name)
-        ]
-    assert rows[0] == rows[1] != set()
+        owner.execute(planted.format(baked, baked))
+    assert structure(live_db, baked) != structure(live_db, org_a.schema_name)
+
+
+def test_the_roles_may_the_same(live_db, org_a, baked):
+    """pg_dump leaves roles out: their attributes and memberships are compared here."""
+    query = (
+        "SELECT r.rolcanlogin, r.rolinherit, r.rolcreaterole, r.rolsuper, m.member::regrole::text = r.rolname,"
+        " CASE WHEN m.roleid = r.oid THEN 'ROLE' ELSE m.roleid::regrole::text END,"
+        " CASE WHEN m.member = r.oid THEN 'ROLE' ELSE m.member::regrole::text END,"
+        " m.admin_option, m.inherit_option, m.set_option"
+        " FROM pg_roles r JOIN pg_auth_members m ON r.oid IN (m.roleid, m.member) WHERE r.rolname = %s"
+    )
+    with psycopg.connect(live_db.owner_url) as owner:
+        made = [set(owner.execute(query, [role]).fetchall()) for role in (f"ks_{baked}", org_a.role_name)]
+    assert made[0] == made[1] != set()
 
 
 def test_a_later_migration_finds_nothing_to_do(live_db, baked):
@@ -89,3 +132,24 @@ def test_without_the_owners_login_nothing_is_defined():
 def test_the_names_of_a_schema_never_stand_in_the_script():
     assert "ks_bake_" not in schemas.BAKED.read_text()
     assert "public." not in schemas.BAKED.read_text()
+
+
+def test_keys_that_go_round_in_a_circle_are_added_behind_the_tables():
+    folded = scripts.fold_keys(
+        [
+            "CREATE TABLE a (\n    id uuid NOT NULL,\n    b_id uuid\n)",
+            "CREATE TABLE b (\n    id uuid NOT NULL,\n    a_id uuid\n)",
+            "ALTER TABLE ONLY a\n    ADD CONSTRAINT a_pkey PRIMARY KEY (id)",
+            "ALTER TABLE ONLY b\n    ADD CONSTRAINT b_pkey PRIMARY KEY (id)",
+            "CREATE INDEX b_a ON b USING btree (a_id)",
+            "ALTER TABLE ONLY a\n    ADD CONSTRAINT a_b FOREIGN KEY (b_id) REFERENCES b(id)",
+            "ALTER TABLE ONLY b\n    ADD CONSTRAINT b_a FOREIGN KEY (a_id) REFERENCES a(id)",
+        ]
+    )
+    assert [statement.split("\n")[0] for statement in folded] == [
+        "CREATE TABLE b (",
+        "CREATE TABLE a (",
+        "ALTER TABLE ONLY b",
+        "CREATE INDEX b_a ON b USING btree (a_id)",
+    ]
+    assert "CONSTRAINT a_b FOREIGN KEY (b_id) REFERENCES b(id)" in folded[1]
