@@ -34,6 +34,7 @@ _BOTH = [
 SHARED_APPS = [
     "shared.plans",
     "shared.organizations",
+    "shared.operator_log",
     "engine.outbox",
     "provisioning",
     "django.contrib.contenttypes",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from typing import NoReturn
+from uuid import UUID
 
 from rich.console import Console
+
+from engine.principals import Principal
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -16,6 +20,16 @@ def fail(message: str, *, status: int = 1) -> NoReturn:
     """Say what is wrong and stop."""
     err.print(f"[red]error:[/] {message}", soft_wrap=True)
     sys.exit(status)
+
+
+def at_the_terminal() -> Principal:
+    """Whoever types commands, for logs: the platform itself, by the name that the machine knows."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user need not have an entry in its passwd.
+        name = str(os.getuid())
+    return Principal(kind="system", id=UUID(int=0), display=f"command line ({name})")
 
 
 def set_up_django() -> None:

@@ -1,0 +1,1 @@
+"""The operators' log over HTTP, on the platform's host."""
