@@ -5,26 +5,36 @@ moves in the transaction that follows the step, and every step may run twice. Wh
 the process holds an advisory lock on a connection of its own, which PostgreSQL releases the
 moment the process dies; so whoever runs the flow next goes on at once, and two never run it
 together.
+
+A step that has to wait says until when; the flow is then `waiting`, and a delayed message in the
+outbox runs that step again when the time has come (docs/adr/0067-a-waiting-flow-is-a-delayed-message.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db import transaction
 
 from engine import ids, outbox
 from engine.errors import DomainError
 from engine.tenancy.context import public_schema
 from provisioning import rules, schemas
 from provisioning.models import Flow, FlowKind, FlowStatus
+from provisioning.rules import Wait
 from provisioning.steps import STEPS
 from shared.organizations.models import Organization
 
 Progress = Callable[[str, str], None]
-"""Called with the step and what happens to it: `started`, `done` or `failed`."""
+"""Called with the step and what happens to it: `started`, `done`, `waiting` or `failed`."""
 
+OPEN = (FlowStatus.RUNNING, FlowStatus.WAITING)
+
+_ADVANCE = "provisioning.advance"
 _ERROR_CHARACTERS_MAX = 500
 
 
@@ -43,12 +53,23 @@ def start(*, kind: FlowKind, organization: Organization, parameters: Mapping[str
     flow = Flow.objects.create(
         kind=kind, organization=organization, step=next(iter(STEPS[kind])), parameters=dict(parameters)
     )
-    outbox.send(name="provisioning.advance", payload={"flow_id": str(flow.id)})
+    _send(flow.id)
     return flow
 
 
+def wake(*, flow: Flow) -> None:
+    """Have a waiting flow look again, in the transaction of what it waited for."""
+    Flow.objects.filter(id=flow.id, status=FlowStatus.WAITING).update(status=FlowStatus.RUNNING, due_at=None)
+    _send(flow.id)
+
+
+def cancel(*, flow: Flow) -> bool:
+    """End an open flow before its next step. False when it had ended before."""
+    return bool(Flow.objects.filter(id=flow.id, status__in=OPEN).update(status=FlowStatus.CANCELLED, due_at=None))
+
+
 def advance(*, flow_id: UUID, progress: Progress | None = None) -> Flow:
-    """Run a flow from its cursor to its end. Needs the owner's login.
+    """Run a flow from its cursor to its end, or to where it has to wait. Needs the owner's login.
 
     Raises FlowBusyError when another process runs it, and what a step raises; the cursor stays
     before that step, with the error's name beside it, and the same call goes on from there.
@@ -59,15 +80,18 @@ def advance(*, flow_id: UUID, progress: Progress | None = None) -> Flow:
         while True:
             with public_schema():
                 flow = Flow.objects.select_related("organization").get(id=flow_id)
-            if flow.status == FlowStatus.SUCCEEDED:
+            if flow.status not in OPEN:
                 return flow
             tell(flow.step, "started")
             try:
-                STEPS[FlowKind(flow.kind)][flow.step](flow)
+                waiting = STEPS[FlowKind(flow.kind)][flow.step](flow)
             except Exception as error:
                 tell(flow.step, "failed")
                 _record_failure(flow, error)
                 raise
+            if waiting is not None:
+                tell(flow.step, "waiting")
+                return _wait(flow, waiting)
             tell(flow.step, "done")
             _move_on(flow)
 
@@ -84,12 +108,28 @@ def _sole_runner(flow_id: UUID) -> Iterator[None]:
 def _move_on(flow: Flow) -> None:
     following = rules.next_step(STEPS[FlowKind(flow.kind)], flow.step)
     with public_schema():
-        Flow.objects.filter(id=flow.id, step=flow.step).update(
+        # Open: a flow that was cancelled during its step stays so.
+        Flow.objects.filter(id=flow.id, step=flow.step, status__in=OPEN).update(
             step=following,
             status=FlowStatus.SUCCEEDED if following == rules.DONE else FlowStatus.RUNNING,
+            due_at=None,
             attempts=0,
             last_error="",
         )
+
+
+def _wait(flow: Flow, waiting: Wait) -> Flow:
+    with public_schema(), transaction.atomic():
+        Flow.objects.filter(id=flow.id, status__in=OPEN).update(
+            status=FlowStatus.WAITING, due_at=waiting.until, attempts=0, last_error=""
+        )
+        if waiting.until is not None:
+            _send(flow.id, available_at=waiting.until)
+        return Flow.objects.select_related("organization").get(id=flow.id)
+
+
+def _send(flow_id: UUID, *, available_at: datetime | None = None) -> None:
+    outbox.send(name=_ADVANCE, payload={"flow_id": str(flow_id)}, available_at=available_at)
 
 
 def _record_failure(flow: Flow, error: Exception) -> None:

@@ -1,9 +1,10 @@
-"""The durable cursor of every long piece of work on an organization, and the schemas that wait for one."""
+"""The durable cursor of every long piece of work on an organization, the record of its life,
+and the schemas that wait for one."""
 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engine.models import Model
 
@@ -72,3 +73,73 @@ class ReadySchema(Model):
 
     class Meta:
         ordering = ["id"]
+
+
+class HistoryEntry(Model):
+    """Something that was done to an organization, by whom and why. Never changed: no role of ours may."""
+
+    id_prefix = "hist"
+
+    organization = models.ForeignKey("organizations.Organization", on_delete=models.PROTECT, related_name="history")
+    action = models.CharField(max_length=64)
+    actor = models.CharField(max_length=64)
+    actor_display = models.CharField(max_length=254, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(action__regex=r"^[a-z_]+\.[a-z_]+$"), name="historyentry_action_is_noun_and_verb"
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "id"], name="historyentry_of_organization")]
+
+
+class Offboarding(Model):
+    """An organization's end: asked for by one operator, approved by another, and what became of everything."""
+
+    id_prefix = "off"
+
+    organization = models.ForeignKey(
+        "organizations.Organization", on_delete=models.PROTECT, related_name="offboardings"
+    )
+    flow = models.OneToOneField(Flow, on_delete=models.PROTECT, related_name="offboarding")
+    reason = models.CharField(max_length=500)
+    status_before = models.CharField(max_length=16)
+    requested_by = models.CharField(max_length=64)
+    requested_by_display = models.CharField(max_length=254)
+    approved_by = models.CharField(max_length=64, blank=True, default="")
+    approved_by_display = models.CharField(max_length=254, blank=True, default="")
+    approved_at = models.DateTimeField(null=True, blank=True)
+    grace_ends_at = models.DateTimeField(null=True, blank=True)
+    cancelled_by = models.CharField(max_length=64, blank=True, default="")
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    final_at = models.DateTimeField(null=True, blank=True)
+    """From here on it cannot be cancelled."""
+    # What was there and what became of it, each written before the act that makes it unknowable.
+    archive = models.JSONField(null=True, blank=True)
+    keys = models.JSONField(null=True, blank=True)
+    keys_destroyed_at = models.DateTimeField(null=True, blank=True)
+    schema_dropped_at = models.DateTimeField(null=True, blank=True)
+    role_dropped_at = models.DateTimeField(null=True, blank=True)
+    certificate = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"], condition=Q(cancelled_at=None), name="offboarding_one_open"
+            ),
+            models.CheckConstraint(condition=~Q(approved_by=F("requested_by")), name="offboarding_two_operators"),
+            models.CheckConstraint(
+                condition=Q(approved_by="", approved_at=None, grace_ends_at=None)
+                | (~Q(approved_by="") & Q(approved_at__isnull=False, grace_ends_at__isnull=False)),
+                name="offboarding_approved_as_a_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(final_at=None) | Q(approved_at__isnull=False, cancelled_at=None),
+                name="offboarding_final_after_approval",
+            ),
+        ]

@@ -1,10 +1,20 @@
-"""The order of a flow's steps."""
+"""The order of a flow's steps, and waiting in the middle of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a step answers when it cannot go on yet: it will be run again, and looks again."""
+
+    until: datetime | None
+    """None: until a person does something, who then calls `flows.wake`."""
 
 
 def next_step(steps: Iterable[str], step: str) -> str:

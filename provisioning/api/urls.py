@@ -5,10 +5,15 @@ from __future__ import annotations
 from django.urls import path
 
 from engine.api.paths import typeid
-from provisioning.api import views
+from provisioning.api import life_views, views
+
+_ORGANIZATION = f"organizations/{typeid('org', 'organization_id')}"
 
 urlpatterns = [
     path("organizations", views.OrganizationList.as_view()),
-    path(f"organizations/{typeid('org', 'organization_id')}", views.OrganizationDetail.as_view()),
+    path(_ORGANIZATION, views.OrganizationDetail.as_view()),
+    path(f"{_ORGANIZATION}/suspend", life_views.Suspend.as_view()),
+    path(f"{_ORGANIZATION}/resume", life_views.Resume.as_view()),
+    path(f"{_ORGANIZATION}/history", life_views.History.as_view()),
     path("plans", views.PlanList.as_view()),
 ]

@@ -44,7 +44,7 @@ class OrganizationList(APIView):
         valid = self.valid(request)
         birth = services.Birth(plan_code=valid.pop("plan"), **valid)
         flow = services.request_organization(birth=birth)
-        return Response(s.OrganizationDetailBody(_organization(flow.organization_id)).data, status=202)
+        return Response(s.OrganizationDetailBody(organization_with_flows(flow.organization_id)).data, status=202)
 
 
 class OrganizationDetail(APIView):
@@ -57,7 +57,7 @@ class OrganizationDetail(APIView):
         response=s.OrganizationDetailBody,
     )
     def get(self, request: Request, organization_id: UUID) -> Response:
-        return Response(s.OrganizationDetailBody(_organization(organization_id)).data)
+        return Response(s.OrganizationDetailBody(organization_with_flows(organization_id)).data)
 
 
 class PlanList(APIView):
@@ -68,7 +68,8 @@ class PlanList(APIView):
         return self.page(Plan.objects.all(), s.PlanBody)
 
 
-def _organization(organization_id: UUID) -> Organization:
+def organization_with_flows(organization_id: UUID) -> Organization:
+    """The row as OrganizationDetailBody writes it. Raises NotFound."""
     row = Organization.objects.select_related("plan").prefetch_related("flows").filter(id=organization_id).first()
     if row is None:
         raise NotFound

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from provisioning.models import Flow, FlowKind
-from provisioning.steps import create
+from provisioning.rules import Wait
+from provisioning.steps import create, suspend
 
-Step = Callable[[Flow], None]
+Step = Callable[[Flow], Wait | None]
 
 STEPS: dict[FlowKind, Mapping[str, Step]] = {
     FlowKind.CREATE: create.STEPS,
+    FlowKind.SUSPEND: suspend.SUSPEND,
+    FlowKind.RESUME: suspend.RESUME,
 }

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.db.models import OuterRef, Subquery
+
 from engine.tenancy.context import OrganizationContext
-from shared.organizations.models import Organization
+from engine.tenancy.directory import Host
+from shared.organizations.models import Domain, HostUse, Organization
 
 
-def find_by_host(host: str) -> OrganizationContext | None:
+def find_host(host: str) -> Host | None:
     # While it is being made an organization works for itself, but its host does not answer.
-    row = Organization.objects.served().filter(domains__host=host).first()
-    return row.context() if row else None
+    canonical = Domain.objects.filter(organization=OuterRef("organization"), is_canonical=True).values("host")
+    row = (
+        Domain.objects.filter(host=host, organization__in=Organization.objects.served())
+        .select_related("organization")
+        .annotate(canonical=Subquery(canonical))
+        .first()
+    )
+    if row is None:
+        return None
+    return Host(
+        organization=row.organization.context(),
+        serves=row.use == HostUse.SERVES,
+        is_issuer=urlsplit(row.organization.issuer).hostname == host,
+        moved_to=row.canonical if row.use == HostUse.REDIRECTS else None,
+    )
 
 
 def find_by_role(role_name: str) -> OrganizationContext | None:
@@ -23,5 +40,5 @@ def find_by_id(organization_id: UUID) -> OrganizationContext | None:
 
 
 def _context(**condition: str | UUID) -> OrganizationContext | None:
-    row = Organization.objects.filter(**condition).first()
+    row = Organization.objects.living().filter(**condition).first()
     return row.context() if row else None

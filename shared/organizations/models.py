@@ -15,6 +15,24 @@ class OrganizationStatus(models.TextChoices):
     PROVISIONING = "provisioning"
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    OFFBOARDING = "offboarding"
+    """Past its grace period: nobody is served any more, and what it had is being destroyed."""
+    OFFBOARDED = "offboarded"
+    """A tombstone: nothing is left but this row, its hosts and the certificate."""
+
+
+GONE = (OrganizationStatus.OFFBOARDING, OrganizationStatus.OFFBOARDED)
+"""Nobody works for these any more, and no door opens."""
+
+
+class HostUse(models.TextChoices):
+    """What a host does for its organization."""
+
+    SERVES = "serves"
+    REDIRECTS = "redirects"
+    """Sends callers on to the canonical host."""
+    RETIRED = "retired"
+    """Answers nothing. It is kept, so that nobody else is ever given it."""
 
 
 class Environment(models.TextChoices):
@@ -25,7 +43,11 @@ class Environment(models.TextChoices):
 class OrganizationQuerySet(models.QuerySet["Organization"]):
     def served(self) -> OrganizationQuerySet:
         """Those whose host answers, if only to say that they are suspended."""
-        return self.exclude(status=OrganizationStatus.PROVISIONING)
+        return self.exclude(status__in=[OrganizationStatus.PROVISIONING, *GONE])
+
+    def living(self) -> OrganizationQuerySet:
+        """Those that are worked for."""
+        return self.exclude(status__in=GONE)
 
 
 class Organization(Model):
@@ -105,11 +127,48 @@ class Domain(Model):
     host = models.CharField(max_length=253, unique=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="domains")
     is_canonical = models.BooleanField(default=False)
+    use = models.CharField(max_length=16, choices=HostUse, default=HostUse.SERVES, db_default=HostUse.SERVES)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(condition=Q(use__in=HostUse.values), name="domain_use_known"),
+            models.CheckConstraint(condition=Q(is_canonical=False) | Q(use="serves"), name="domain_canonical_serves"),
             models.CheckConstraint(condition=Q(host__regex=r"^[a-z0-9.-]+$"), name="domain_host_is_lower_case"),
             models.UniqueConstraint(
                 fields=["organization"], condition=Q(is_canonical=True), name="domain_one_canonical"
             ),
         ]
+
+
+class DomainClaim(Model):
+    """An organization's wish for a host of its own, until DNS has shown that the host is its to give.
+
+    Several may claim one host: the first that proves it gets the `Domain`, whose host is unique.
+    """
+
+    id_prefix = "claim"
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="domain_claims")
+    host = models.CharField(max_length=253)
+    # Published in DNS by whoever proves the host, so not a secret; unguessable all the same.
+    challenge = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+    verified_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    # What the last look at DNS found; empty when it found the challenge.
+    finding = models.CharField(max_length=200, default="", blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(host__regex=r"^[a-z0-9.-]+$"), name="domainclaim_host_is_lower_case"),
+            models.UniqueConstraint(
+                fields=["organization", "host"], condition=Q(removed_at=None), name="domainclaim_one_of_a_host"
+            ),
+        ]
+
+    @property
+    def record_name(self) -> str:
+        """The name of the TXT record that proves it."""
+        return f"_keystead-challenge.{self.host}"

@@ -127,6 +127,11 @@ def _add_templates(
     def evict(body: bodies.OfPerson, organization: OrganizationClaims = caller) -> Answer:
         return {"removed": library.evict(organization, person_id=body.person_id)}
 
+    @routes.post("/drop")
+    def drop(organization: OrganizationClaims = caller) -> Answer:
+        library.drop(organization.id, reason="asked")
+        return {}
+
 
 def _add_matching(routes: APIRouter, caller: Any, *, library: Library) -> None:
     @routes.post("/verify")

@@ -24,6 +24,7 @@ logger = logging.getLogger("matcher")
 Connection = psycopg.Connection[Any]
 
 POOL_SECONDS: Final = 5.0
+UNREACHABLE: Final = "organization_unreachable"
 
 # Whose template may be compared at all. Read again for every candidate, so it decides, not the memory.
 _MATCHABLE: Final = """
@@ -271,7 +272,7 @@ def _reference(organization: OrganizationClaims, row: tuple[Any, ...]) -> Refere
 
 def _unreachable(error: Exception) -> Problem:
     logger.warning("an organization cannot be reached: %s", error)
-    return Problem(403, "organization_unreachable", "The token's schema or role cannot be used here.")
+    return Problem(403, UNREACHABLE, "The token's schema or role cannot be used here.")
 
 
 def _nobody() -> NoReturn:

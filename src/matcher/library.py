@@ -23,7 +23,7 @@ from engine.keys.tree import OrganizationKeyRow, OrganizationKeys
 from engine.service_tokens import OrganizationClaims
 from matcher import database as db
 from matcher import metrics
-from matcher.database import Connection, Database, KeyRows, Reference
+from matcher.database import UNREACHABLE, Connection, Database, KeyRows, Reference
 from matcher.galleries import Floats, Gallery, GalleryGone, MemoryGallery, cosine
 from matcher.opening import KeyMissing, Opener, problem_of
 from matcher.problems import Problem
@@ -152,6 +152,10 @@ class Library:
                     rows = self._checked_keys(connection, shelf.organization)
                     self._follow(shelf, connection, rows)
             except Problem as problem:
+                if problem.code == UNREACHABLE:
+                    # Its schema or role is no longer there: it was offboarded, and nothing of it is kept.
+                    self.drop(shelf.organization.id, reason=UNREACHABLE)
+                    continue
                 # The database may be away; the KMS is asked all the same.
                 self._check_held_key(shelf)
                 logger.warning("could not follow an organization's feed: %s", problem.code)
@@ -277,7 +281,11 @@ class Library:
     def _checked_keys(self, connection: Connection, organization: OrganizationClaims) -> KeyRows:
         """The organization's key rows, of which the active one opens now; else everything is dropped."""
         rows = db.organization_keys(connection, organization)
-        active = rows.active
+        try:
+            active = rows.active
+        except Problem:
+            self.drop(organization.id, reason="key")
+            raise
         try:
             self._keys.get(active)
         except KmsError as error:

@@ -159,6 +159,16 @@ def erase_person_keys(
             return
 
 
+def forget_in_memory() -> None:
+    """Let the matcher and this process overwrite what they hold in clear of the organization.
+
+    Raises MatcherUnavailable while the matcher cannot be reached.
+    """
+    _outside_transaction()
+    for purpose in PURPOSES:
+        key_holder(purpose).drop()
+
+
 def replay_erasures() -> int:
     """After a restore: erase again everyone whom the journal names; returns how many there were.
 

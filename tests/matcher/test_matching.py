@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.request import urlopen
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -135,6 +136,17 @@ def test_a_consent_to_pay_is_no_consent_to_identify(w: World) -> None:
     with organization(w.a):
         Consent.objects.create(person_id=person.person_id, purpose="pay", granted_at=utc_now(), evidence="x")
     assert w.identify(w.a, model, vector(1))["gallery_size"] == 0
+
+
+def test_what_is_dropped_is_loaded_again_and_nobody_elses_is_touched(w: World) -> None:
+    model = new_model()
+    for organization_ in (w.a, w.b):
+        w.enroll(organization_, model, vector(1))
+        assert w.identify(organization_, model, vector(1))["gallery_size"] == 1
+    assert w.call(w.a, "/v1/drop") == {}
+    with urlopen(f"{w.matcher.url}/metrics", timeout=10) as answer:
+        assert 'keystead_matcher_galleries_dropped_total{reason="asked"}' in answer.read().decode()
+    assert w.identify(w.a, model, vector(1))["gallery_size"] == 1
 
 
 def test_an_evicted_person_is_gone_when_the_answer_comes(w: World) -> None:

@@ -27,6 +27,7 @@ ENDPOINTS = (
     "seal",
     "refresh",
     "evict",
+    "drop",
     "verify",
     "identify",
 )

@@ -8,12 +8,17 @@ from typing import Any
 import click
 from rich.table import Column, Table
 
+from config.commands import life
 from config.terminal import err, fail, out, set_up_django
 
 
 @click.group()
 def org() -> None:
-    """Organizations: create, invite, list, show, rotate-keys."""
+    """Organizations: their birth, life and end (docs/organizations.md)."""
+
+
+for command in life.COMMANDS:
+    org.add_command(command)
 
 
 @org.command()
@@ -189,5 +194,15 @@ def _described(row: Any) -> dict[str, Any]:
                     "last_error": flow.last_error,
                 }
                 for flow in row.flows.all()
+            ],
+            "history": [
+                {
+                    "at": entry.created_at.isoformat(),
+                    "action": entry.action,
+                    "by": entry.actor_display or entry.actor,
+                    "reason": entry.reason,
+                    "detail": entry.detail,
+                }
+                for entry in row.history.all()
             ],
         }

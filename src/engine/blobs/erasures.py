@@ -1,7 +1,7 @@
-"""The erasure journal: which people were erased, kept where a restored database cannot undo it.
+"""The erasure journal: which people and organizations were erased, kept where a restored database cannot undo it.
 
-A person's erasure is written here before it is acknowledged. A backup that was taken earlier still
-holds the person's wrapped keys, so a restore does not open until the journal is replayed.
+An erasure is written here before it is acknowledged. A backup that was taken earlier still holds the
+wrapped keys, so a restore does not open until the journal is replayed; that of an erased organization never does.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from engine.blobs.store import BlobExists, BlobStore
+from engine.blobs.store import BlobExists, BlobNotFound, BlobStore
 
 
 class JournalBroken(Exception):
@@ -25,6 +25,15 @@ class Erasure:
     organization_id: UUID
     person_id: UUID
     erased_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationErasure:
+    """A whole organization, whose keys of all purposes were destroyed from a time (UTC) on."""
+
+    organization_id: UUID
+    erased_at: datetime
+    key_ids: tuple[UUID, ...]
 
 
 class ErasureJournal:
@@ -54,6 +63,41 @@ class ErasureJournal:
             if name != _name(erasure.organization_id, erasure.person_id):
                 raise JournalBroken(f"{name} speaks of another person")
             yield erasure
+
+    def record_organization(self, erasure: OrganizationErasure) -> OrganizationErasure:
+        """Write an organization's erasure durably, and return what stands written: a repeat keeps the first."""
+        content = {
+            "format": 1,
+            "organization_id": str(erasure.organization_id),
+            "erased_at": erasure.erased_at.isoformat(),
+            "key_ids": [str(one) for one in erasure.key_ids],
+        }
+        with suppress(BlobExists):
+            self._store.write(_organization_name(erasure.organization_id), json.dumps(content, sort_keys=True).encode())
+        return self.organization(erasure.organization_id) or erasure
+
+    def organization(self, organization_id: UUID) -> OrganizationErasure | None:
+        """The erasure of a whole organization, None while it was not erased. A restore has to ask."""
+        name = _organization_name(organization_id)
+        try:
+            record = json.loads(self._store.read(name))
+            found = OrganizationErasure(
+                organization_id=UUID(record["organization_id"]),
+                erased_at=datetime.fromisoformat(record["erased_at"]),
+                key_ids=tuple(UUID(one) for one in record["key_ids"]),
+            )
+        except BlobNotFound:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise JournalBroken(f"{name} is not an erasure of format 1") from None
+        if found.organization_id != organization_id:
+            raise JournalBroken(f"{name} speaks of another organization")
+        return found
+
+
+def _organization_name(organization_id: UUID) -> str:
+    # Beside the people's folder: whoever reads that one expects people in it.
+    return f"erased-organizations/{organization_id}.json"
 
 
 def _name(organization_id: UUID, person_id: UUID) -> str:

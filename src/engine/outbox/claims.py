@@ -91,6 +91,10 @@ _UNPARK = """
     UPDATE public.outbox_message SET parked_at = NULL, attempts = 0, available_at = statement_timestamp()
     WHERE parked_at IS NOT NULL AND (%(id)s::uuid IS NULL OR id = %(id)s::uuid)
 """
+_HURRY = """
+    UPDATE public.outbox_message SET available_at = statement_timestamp()
+    WHERE org_role = %(org_role)s AND dispatched_at IS NULL AND parked_at IS NULL AND last_error = %(held)s
+"""
 _PARKED = """
     SELECT id, org_role, name, attempts, last_error, parked_at FROM public.outbox_message
     WHERE parked_at IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s
@@ -253,6 +257,18 @@ def parked(*, after: UUID = _BEFORE_ALL, limit: int = 100) -> list[Parked]:
 def unpark(message_id: UUID | None = None) -> int:
     """Let one parked message, or all of them, try again from the first attempt. Returns how many."""
     count, _ = _run(_UNPARK, {"id": message_id})
+    return count
+
+
+def hurry(*, org_role: str, held: str) -> int:
+    """Make due what was postponed with the reason ``held``. Returns how many messages that were."""
+    count, _ = _run(_HURRY, {"org_role": org_role, "held": held})
+    return count
+
+
+def discard(*, org_role: str) -> int:
+    """Remove every message of a role that is about to go, with its organization. Returns how many."""
+    count, _ = _run("DELETE FROM public.outbox_message WHERE org_role = %(org_role)s", {"org_role": org_role})
     return count
 
 

@@ -22,6 +22,7 @@ from engine.tenancy.context import PLATFORM_ROLE, organization, public_schema
 logger = logging.getLogger(__name__)
 
 SUSPENDED_DELAY = timedelta(seconds=30)
+SUSPENDED_REASON = "the organization is suspended"
 INBOX_KEPT = timedelta(days=30)
 """Longer than any message waits: a parked one may be let go weeks later, with its effect committed."""
 
@@ -107,7 +108,7 @@ def _context(org_role: str) -> AbstractContextManager[object]:
     if found is None:
         raise UnknownOrganization(org_role)
     if found.status == "suspended":
-        raise registry.Postpone(SUSPENDED_DELAY, "the organization is suspended")
+        raise registry.Postpone(SUSPENDED_DELAY, SUSPENDED_REASON)
     return organization(found)
 
 

@@ -7,6 +7,7 @@ names the module that answers them.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from importlib import import_module
 from threading import Lock
 from time import monotonic
@@ -22,31 +23,55 @@ _FRESH_S = 2.0
 _ENTRIES_MAX = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host of an organization, and what it does."""
+
+    organization: OrganizationContext
+    serves: bool
+    """The whole of the organization's API answers here."""
+    is_issuer: bool
+    """The organization's tokens and devices name this host, whatever became of it."""
+    moved_to: str | None
+    """The host to which callers are sent on."""
+
+
 class Directory(Protocol):
     """What the app that keeps the organizations provides. Called in `routing_schema()`."""
 
-    def find_by_host(self, host: str) -> OrganizationContext | None: ...
+    def find_host(self, host: str) -> Host | None: ...
     def find_by_role(self, role_name: str) -> OrganizationContext | None: ...
     def find_by_id(self, organization_id: UUID) -> OrganizationContext | None: ...
 
 
-_cache: OrderedDict[tuple[str, str], tuple[float, OrganizationContext | None]] = OrderedDict()
+Answer = Host | OrganizationContext | None
+
+_cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
 _lock = Lock()
 
 
+def host_of(host: str) -> Host | None:
+    """What stands at exactly `host` (lower case, no port), None when nothing does."""
+    return cast("Host | None", _look_up("host", host))
+
+
 def by_host(host: str) -> OrganizationContext | None:
-    """The organization whose domain is exactly `host` (lower case, no port), None when there is none."""
-    return _look_up("host", host)
+    """The organization that devices reach at exactly `host`, None when they reach none.
+
+    Its first host is one for ever: devices have it in their memory, and their proofs name it.
+    """
+    found = host_of(host)
+    return found.organization if found and (found.serves or found.is_issuer) else None
 
 
 def by_role(role_name: str) -> OrganizationContext | None:
     """The organization that owns the PostgreSQL role `role_name`."""
-    return _look_up("role", role_name)
+    return cast("OrganizationContext | None", _look_up("role", role_name))
 
 
 def by_id(organization_id: UUID) -> OrganizationContext | None:
     """The organization with this id."""
-    return _look_up("id", str(organization_id))
+    return cast("OrganizationContext | None", _look_up("id", str(organization_id)))
 
 
 def forget() -> None:
@@ -55,7 +80,7 @@ def forget() -> None:
         _cache.clear()
 
 
-def _look_up(kind: str, value: str) -> OrganizationContext | None:
+def _look_up(kind: str, value: str) -> Answer:
     key, now = (kind, value), monotonic()
     with _lock:
         entry = _cache.get(key)
@@ -63,9 +88,10 @@ def _look_up(kind: str, value: str) -> OrganizationContext | None:
             return entry[1]
     with routing_schema():
         directory = cast(Directory, import_module(settings.TENANCY_DIRECTORY))
+        found: Answer
         match kind:
             case "host":
-                found = directory.find_by_host(value)
+                found = directory.find_host(value)
             case "role":
                 found = directory.find_by_role(value)
             case _:

@@ -1,6 +1,7 @@
 """Where an HTTP request enters a context: the only place.
 
 <slug>.<base>, custom domains   the organization's API, in its context
+its former hosts                308 to the present one or 404; the issuer's own paths answer at the first
 platform.<base>                 the operators' API, in the public schema
 hooks.<base>                    providers' webhooks; the view enters the account's organization
 anything else                   404
@@ -11,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
+from django.urls import is_valid_path
 
 from engine import ids
 from engine.tenancy import directory
@@ -37,9 +39,10 @@ class OrganizationMiddleware:
         if host == settings.HOOKS_HOST:
             request.urlconf = "config.urls_hooks"
             return self.get_response(request)
-        found = directory.by_host(host) if host else None
-        if found is None:
-            return _problem(404, "unknown_host", "Unknown host", "No organization lives at this host.")
+        at = directory.host_of(host) if host else None
+        if at is None:
+            return _unknown_host()
+        found = at.organization
         if found.status == SUSPENDED:
             return _problem(
                 403,
@@ -48,8 +51,26 @@ class OrganizationMiddleware:
                 "This organization is suspended. Its owner can ask support why.",
             )
         request.urlconf = "config.urls_organization"
+        if not at.serves:
+            if not (at.is_issuer and is_valid_path(request.path_info, "config.urls_issuer")):
+                return _moved(request, at.moved_to)
+            request.urlconf = "config.urls_issuer"
         with organization(found):
             return self.get_response(request)
+
+
+def _moved(request: HttpRequest, host: str | None) -> HttpResponse:
+    if host is None:
+        return _unknown_host()
+    port = f":{settings.BASE_PORT}" if settings.BASE_PORT else ""
+    answer = HttpResponsePermanentRedirect(f"{settings.BASE_SCHEME}://{host}{port}{request.get_full_path()}")
+    # 308 (RFC 9110 15.4.9): the method and the body stay what they are.
+    answer.status_code = 308
+    return answer
+
+
+def _unknown_host() -> HttpResponse:
+    return _problem(404, "unknown_host", "Unknown host", "No organization lives at this host.")
 
 
 def host_name(header: str) -> str:

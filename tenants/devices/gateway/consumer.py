@@ -264,6 +264,11 @@ class GatewayConsumer(AsyncWebsocketConsumer):
         organization = self._organization
         if organization is None:
             raise RuntimeError("a frame before the handshake")
+        # The handshake was a while ago, and a socket without a proof is not among those that are looked after.
+        now = await in_routing_schema(directory.by_id, organization.id)
+        if now is None or now.status == SUSPENDED:
+            await self.end(Close.REVOKED, "the organization is suspended")
+            return
         try:
             opened = await in_organization(
                 organization,

@@ -25,3 +25,6 @@ class KeyHolder(Protocol):
 
     def evict(self, *, person_id: UUID) -> None:
         """Forget everything in clear that belongs to a person. Done when this returns."""
+
+    def drop(self) -> None:
+        """Forget everything in clear that belongs to the organization. Done when this returns."""

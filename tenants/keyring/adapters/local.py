@@ -38,3 +38,7 @@ class LocalKeyHolder:
 
     def evict(self, *, person_id: UUID) -> None:
         """Nothing of a person is kept in clear here."""
+
+    def drop(self) -> None:
+        """Overwrite the organization's keys in this process's memory; elsewhere they expire (engine.keys.tree)."""
+        self._keys.forget(self._organization_id)

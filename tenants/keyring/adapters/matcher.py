@@ -80,3 +80,7 @@ class MatcherKeyHolder:
     def evict(self, *, person_id: UUID) -> None:
         """Take the person out of every gallery in memory."""
         self._client.call("/v1/evict", {"person_id": str(person_id)}, organization=self._organization)
+
+    def drop(self) -> None:
+        """Overwrite the organization's galleries and keys in the matcher's memory."""
+        self._client.call("/v1/drop", {}, organization=self._organization)

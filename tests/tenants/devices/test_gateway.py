@@ -322,11 +322,18 @@ async def test_a_suspended_organization_has_no_gateway(
             Organization.objects.filter(id=org_b.id).update(status=status)
         directory.forget()
 
-    async with ready_line(served, theirs) as opened, ready_line(served, device) as neighbour:
+    async with (
+        ready_line(served, theirs) as opened,
+        ready_line(served, device) as neighbour,
+        line(served, theirs.gateway_url) as unproven,
+    ):
         await sync_to_async(put_into)("suspended")
         try:
             async with asyncio.timeout(5):
                 assert await opened.close_code() == Close.REVOKED
+            nonce = (await unproven.receive())["nonce"]
+            await unproven.send({"type": "authenticate", "token": theirs.gateway_proof(nonce=nonce)})
+            assert await unproven.close_code() == Close.REVOKED
             with pytest.raises(InvalidStatus) as caught:
                 async with line(served, theirs.gateway_url):
                     pass

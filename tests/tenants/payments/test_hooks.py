@@ -11,8 +11,11 @@ from rest_framework.test import APIClient
 
 from devkit.sandbox.webhooks import signature
 from engine import ids
-from engine.outbox import inline
-from engine.tenancy.context import OrganizationContext
+from engine.outbox import claims, inline
+from engine.outbox.execution import SUSPENDED_REASON
+from engine.tenancy import directory
+from engine.tenancy.context import OrganizationContext, public_schema
+from shared.organizations.models import Organization
 from tenants.payments import services as payments
 from tenants.payments.models import ProviderEvent
 from tests.devkit.sandbox.client import get
@@ -182,6 +185,29 @@ class TestRefusing:
 
     def test_an_oversized_body(self, shop: Shop, hooks: APIClient, org_a: Any) -> None:
         assert _send(hooks, _path(org_a, shop), b"x" * 2_000_000).status_code == 413
+
+
+def test_what_a_provider_reports_of_a_suspended_organization_is_kept_and_applied_later(
+    shop: Shop, hooks: APIClient, org_a: OrganizationContext
+) -> None:
+    payment = _silenced(shop)
+    _put_into(org_a, "suspended")
+    for body in _events(shop):
+        assert _send(hooks, _path(org_a, shop), body).status_code == 200
+    inline.drain(raise_errors=True)
+    payment.refresh_from_db()
+    assert payment.status == "unknown"
+    _put_into(org_a, "active")
+    claims.hurry(org_role=org_a.role_name, held=SUSPENDED_REASON)
+    inline.drain(raise_errors=True)
+    payment.refresh_from_db()
+    assert (payment.status, payment.captured_minor) == ("captured", 1250)
+
+
+def _put_into(org: OrganizationContext, status: str) -> None:
+    with public_schema():
+        Organization.objects.filter(id=org.id).update(status=status)
+    directory.forget()
 
 
 def test_events_are_stored_once_and_without_what_nobody_needs(shop: Shop, hooks: APIClient, org_a: Any) -> None:
