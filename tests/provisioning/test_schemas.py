@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 
 import psycopg
 import pytest
 
 from engine.tenancy.context import OrganizationContext, public_schema
 from provisioning import pool, schemas, scripts
+from tests.harness import structure as dumped
 from tests.harness.live import LiveDatabase
 
 
 def structure(database: LiveDatabase, schema: str) -> str:
-    """pg_dump of one schema with its privileges, without the schema's and role's own names."""
-    done = subprocess.run(
-        [
-            schemas.pg_dump_path(),
-            "--schema-only",
-            "--no-owner",
-            f"--schema={schema}",
-            f"--dbname={os.environ['KEYSTEAD_TEST_POSTGRES_URL'].rsplit('/', 1)[0]}/{database.name}",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    text = re.sub(r"\\(un)?restrict \S+", "", done.stdout)
-    # PostgreSQL prints the cast of an array of literals to text[] as one cast; reading that back, it
-    # casts each element. The two mean the same, and the first turns into the second on every reload.
-    text = re.sub(r"\(ARRAY\[([^\]]*)\]\)::text\[\]", _cast_each, text)
-    return text.replace(f"ks_{schema}", "ROLE").replace(schema, "SCHEMA")
-
-
-def _cast_each(array: re.Match[str]) -> str:
-    return f"ARRAY[{', '.join(f'({element})::text' for element in array.group(1).split(', '))}]"
+    server = os.environ["KEYSTEAD_TEST_POSTGRES_URL"].rsplit("/", 1)[0]
+    return dumped.structure(database_url=f"{server}/{database.name}", schema=schema, role=f"ks_{schema}")
 
 
 def recorded(database: LiveDatabase, schema: str) -> set[tuple[object, ...]]:

@@ -20,6 +20,8 @@ from engine.tenancy.context import OrganizationContext, routing_schema
 
 # A suspended organization must be refused everywhere within 5 s; a look-up may be this stale.
 _FRESH_S = 2.0
+# Whoever has just asked for an organization is waiting at its host, and has been told 404 already.
+_UNKNOWN_FRESH_S = 0.1
 _ENTRIES_MAX = 20_000
 
 
@@ -84,7 +86,7 @@ def _look_up(kind: str, value: str) -> Answer:
     key, now = (kind, value), monotonic()
     with _lock:
         entry = _cache.get(key)
-        if entry and now - entry[0] < _FRESH_S:
+        if entry and now - entry[0] < (_FRESH_S if entry[1] else _UNKNOWN_FRESH_S):
             return entry[1]
     with routing_schema():
         directory = cast(Directory, import_module(settings.TENANCY_DIRECTORY))
