@@ -151,7 +151,7 @@ def create(*, schema: str, role: str) -> None:
 
 def make(raw: psycopg.Connection[tuple[object, ...]], *, script: str, schema: str, role: str) -> None:
     """Make role and schema from the baked script, inside the caller's transaction."""
-    roles.create_bare_role(raw, role=role)
+    roles.create_bare_role(raw, role=role, login_secret=login_secret())
     roles.create_organization_schema(raw, schema=schema, role=role)
     raw.execute(settings_sql(Scope(None, (schema,))).encode() + script.encode())
     for statement in privileges.grants_on_new_sql(schema=schema, role=role):
@@ -166,6 +166,11 @@ def _record_fingerprint(raw: psycopg.Connection[tuple[object, ...]], *, schema: 
         "UPDATE public.organizations_organization SET schema_fingerprint = %s WHERE schema_name = %s",
         [fingerprint(), schema],
     )
+
+
+def login_secret() -> str | None:
+    """What an organization's login is derived from, None in role mode."""
+    return settings.DATABASE_LOGIN_SECRETS[0] if settings.DATABASE_LOGIN_SECRETS else None
 
 
 def require_owner_login() -> None:

@@ -36,7 +36,14 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 
 @pytest.fixture
 def db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """One transaction that is rolled back; it may change context, as nothing else may."""
+    """One transaction that is rolled back; it may change context, as nothing else may.
+
+    In login mode each context has a connection of its own, and so each test a database of its own.
+    """
+    if environment.ISOLATION == "login":
+        with django_db_blocker.unblock(), live_database():
+            yield
+        return
     with django_db_blocker.unblock():
         directory.forget()
         with transaction.atomic():

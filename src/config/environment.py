@@ -59,9 +59,28 @@ class Environment(BaseSettings):
         description="Ed25519 private key (PEM) that signs the tokens shown to the matcher.",
     )
     blob_url: str = Field(description="Append-only storage of the erasure journal: `file:///folder`.")
-    isolation: Literal["role"] = Field(
+    isolation: Literal["role", "login"] = Field(
         default="role",
-        description="How organizations are kept apart in PostgreSQL: `role` switches per transaction.",
+        description="How organizations are kept apart in PostgreSQL: `role` switches per transaction, `login` logs "
+        "in as each organization (docs/scaling.md).",
+    )
+    login_secret: SecretStr | None = Field(
+        default=None,
+        description="At least 32 random characters, from which `login` derives the roles' passwords. Required there.",
+    )
+    login_secret_previous: SecretStr | None = Field(
+        default=None,
+        description="The former login secret, while `keystead database rotate-logins` replaces it.",
+    )
+    login_connections: int = Field(
+        default=24,
+        ge=1,
+        description="Most database connections of one process in `login`, at least one for each of its threads.",
+    )
+    login_idle_seconds: float = Field(
+        default=300,
+        gt=0,
+        description="A connection of `login` that nobody has used for so long is closed.",
     )
     organizations_per_connection: int = Field(
         default=200,
@@ -118,6 +137,11 @@ class Environment(BaseSettings):
             raise ValueError(f"must have at least {_MIN_SECRET_CHARACTERS} characters")
         return value
 
+    @field_validator("login_secret", "login_secret_previous")
+    @classmethod
+    def _long_login_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        return cls._long_secret(value) if value else None
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -132,6 +156,8 @@ class Environment(BaseSettings):
     def _consistent(self) -> Self:
         if self.database_url is None and self.owner_database_url is None:
             raise ValueError("KEYSTEAD_DATABASE_URL: is missing")
+        if self.isolation == "login" and self.login_secret is None:
+            raise ValueError("KEYSTEAD_LOGIN_SECRET: is missing, which KEYSTEAD_ISOLATION=login needs")
         if self.environment == "production":
             if self.base.scheme != "https":
                 raise ValueError("KEYSTEAD_BASE_URL: must be https in production")
@@ -155,6 +181,14 @@ class Environment(BaseSettings):
         if self.gateway_base_url:
             return urlsplit(self.gateway_base_url)
         return self.base._replace(scheme="wss" if self.base.scheme == "https" else "ws")
+
+    @property
+    def login_secrets(self) -> tuple[str, ...]:
+        """The secrets that logins may be derived from, the present one first; none in role mode."""
+        if self.isolation == "role":
+            return ()
+        both = (self.login_secret, self.login_secret_previous)
+        return tuple(secret.get_secret_value() for secret in both if secret)
 
     @property
     def effective_database_url(self) -> SplitResult:

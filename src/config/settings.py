@@ -81,7 +81,7 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "access.App"
 _db = ENV.effective_database_url
 DATABASES = {
     "default": {
-        "ENGINE": "engine.tenancy.postgres",
+        "ENGINE": "engine.tenancy.postgres_logins" if ENV.isolation == "login" else "engine.tenancy.postgres",
         "NAME": _db.path.lstrip("/"),
         "USER": unquote(_db.username or ""),
         "PASSWORD": unquote(_db.password or ""),
@@ -97,6 +97,9 @@ DATABASES = {
     }
 }
 DATABASE_ORGANIZATIONS_PER_CONNECTION = ENV.organizations_per_connection
+DATABASE_LOGIN_SECRETS = ENV.login_secrets
+DATABASE_LOGIN_CONNECTIONS = ENV.login_connections
+DATABASE_LOGIN_IDLE_SECONDS = ENV.login_idle_seconds
 HOLDS_OWNER_LOGIN = ENV.owner_database_url is not None
 
 # --- HTTP ----------------------------------------------------------------------------------------

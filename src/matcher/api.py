@@ -15,7 +15,8 @@ from engine.keys.tree import OrganizationKeys, PersonKeyRow
 from engine.service_tokens import MATCHER_AUDIENCE, InvalidServiceToken, OrganizationClaims
 from matcher import bodies
 from matcher import database as db
-from matcher.database import Connection, Database
+from matcher.connections import Connection
+from matcher.database import Database
 from matcher.library import Candidate, Library, as_vector
 from matcher.opening import Opener, explained
 from matcher.problems import Problem

@@ -16,6 +16,7 @@ from engine import service_tokens
 from engine.keys.kms import Kms, KmsError, open_kms
 from engine.keys.tree import OrganizationKeys
 from matcher import api, problems
+from matcher.connections import Connections, LoginConnections, SwitchedConnections
 from matcher.database import Database
 from matcher.library import Library
 from matcher.settings import Settings
@@ -32,7 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 def build(settings: Settings) -> FastAPI:
     """The application of one matcher process. Connects to nothing before it is started."""
-    database = Database(settings.database_url.get_secret_value(), connections=settings.matcher_database_connections)
+    database = Database(_connections(settings))
     kms = open_kms(settings.kms_url)
     keys = OrganizationKeys(kms, max_seconds=settings.matcher_key_seconds)
     library = Library(
@@ -62,6 +63,15 @@ def build(settings: Settings) -> FastAPI:
     _add_probes(app, database=database, kms=kms)
     app.add_middleware(_BodyLimit)
     return app
+
+
+def _connections(settings: Settings) -> Connections:
+    url, most = settings.database_url.get_secret_value(), settings.matcher_database_connections
+    if settings.isolation == "role":
+        return SwitchedConnections(url, connections=most)
+    return LoginConnections(
+        url, connections=most, secrets=settings.login_secrets, idle_seconds=settings.login_idle_seconds
+    )
 
 
 def _add_probes(app: FastAPI, *, database: Database, kms: Kms) -> None:

@@ -6,24 +6,22 @@ import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from psycopg import errors
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from engine import ids
 from engine.keys.tree import OrganizationKeyRow, PersonKeyRow
 from engine.service_tokens import OrganizationClaims
-from engine.tenancy.wall import Scope, WalledCursor, WallError, raise_wall, wall_of
+from engine.tenancy import logins
+from engine.tenancy.wall import Scope, WallError, nobody, wall_of
+from matcher.connections import BUSY, Connection, Connections
 from matcher.problems import Problem
 
 logger = logging.getLogger("matcher")
 
-Connection = psycopg.Connection[Any]
-
-POOL_SECONDS: Final = 5.0
 UNREACHABLE: Final = "organization_unreachable"
 
 # Whose template may be compared at all. Read again for every candidate, so it decides, not the memory.
@@ -86,42 +84,22 @@ class Changes:
 
 
 class Database:
-    """A pool of connections behind the wall. Every use names its organization."""
+    """Connections behind the wall. Every use names its organization."""
 
-    def __init__(self, url: str, *, connections: int) -> None:
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            url,
-            kwargs={
-                "autocommit": True,
-                "cursor_factory": WalledCursor,
-                "prepare_threshold": None,
-                "connect_timeout": 5,
-                "application_name": "keystead-matcher",
-            },
-            min_size=1,
-            max_size=connections,
-            timeout=POOL_SECONDS,
-            max_lifetime=600,
-            configure=_configure,
-            check=_check,
-            open=False,
-        )
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     def open(self) -> None:
         """Start to connect in the background. A database that is down is waited for."""
-        self._pool.open()
+        self._connections.open()
 
     def close(self) -> None:
         """Close all connections."""
-        self._pool.close()
+        self._connections.close()
 
     def ready(self) -> bool:
         """Whether a connection answers now."""
-        try:
-            with self._pool.connection(timeout=2.0):
-                return True
-        except (psycopg.Error, PoolTimeout):
-            return False
+        return self._connections.ready()
 
     @contextmanager
     def of(self, organization: OrganizationClaims) -> Iterator[Connection]:
@@ -131,16 +109,18 @@ class Database:
         except WallError as error:
             raise _unreachable(error) from error
         try:
-            with self._pool.connection() as connection:
+            with self._connections.of(organization.role_name) as connection:
                 wall = wall_of(connection)
                 wall.scope = lambda: scope
                 try:
                     yield connection
                 finally:
-                    wall.scope = _nobody
+                    wall.scope = nobody
         except _NOT_OF_THIS_DATABASE as error:
             raise _unreachable(error) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        except logins.LoginMissing as error:
+            raise _unreachable(error) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, *BUSY) as error:
             raise Problem(503, "database_unreachable", "The database did not answer.") from error
 
 
@@ -273,18 +253,3 @@ def _reference(organization: OrganizationClaims, row: tuple[Any, ...]) -> Refere
 def _unreachable(error: Exception) -> Problem:
     logger.warning("an organization cannot be reached: %s", error)
     return Problem(403, UNREACHABLE, "The token's schema or role cannot be used here.")
-
-
-def _nobody() -> NoReturn:
-    raise WallError("a statement outside every organization")
-
-
-def _configure(connection: Connection) -> None:
-    raise_wall(connection, _nobody)
-
-
-def _check(connection: Connection) -> None:
-    """Raise when the server is gone. Not through a cursor: there is no organization to ask as."""
-    connection.pgconn.exec_(b"")
-    if connection.closed or connection.broken:
-        raise psycopg.OperationalError("the connection is lost")

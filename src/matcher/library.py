@@ -23,7 +23,8 @@ from engine.keys.tree import OrganizationKeyRow, OrganizationKeys
 from engine.service_tokens import OrganizationClaims
 from matcher import database as db
 from matcher import metrics
-from matcher.database import UNREACHABLE, Connection, Database, KeyRows, Reference
+from matcher.connections import Connection
+from matcher.database import UNREACHABLE, Database, KeyRows, Reference
 from matcher.galleries import Floats, Gallery, GalleryGone, MemoryGallery, cosine
 from matcher.opening import KeyMissing, Opener, problem_of
 from matcher.problems import Problem

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.keys.tree import MAX_CACHE_SECONDS
@@ -18,6 +18,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KEYSTEAD_", extra="ignore", frozen=True)
 
     database_url: SecretStr = Field(description="PostgreSQL as `ks_app`.")
+    isolation: Literal["role", "login"] = Field(default="role", description="As the other processes' setting.")
+    login_secret: SecretStr | None = Field(default=None, description="As the other processes' setting.")
+    login_secret_previous: SecretStr | None = Field(default=None, description="As the other processes' setting.")
+    login_idle_seconds: float = Field(default=300, gt=0, description="As the other processes' setting.")
     kms_url: str = Field(description="The KMS key of the biometric tree, which no other process may use.")
     matcher_service_public_key_file: Path = Field(
         description="PEM file with the public key, or keys, of the processes that may call."
@@ -33,6 +37,20 @@ class Settings(BaseSettings):
     )
     matcher_database_connections: int = Field(default=8, ge=2, le=200, description="Most database connections.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level written.")
+
+    @property
+    def login_secrets(self) -> tuple[str, ...]:
+        """The secrets that logins may be derived from, the present one first; none in role mode."""
+        if self.isolation == "role":
+            return ()
+        both = (self.login_secret, self.login_secret_previous)
+        return tuple(secret.get_secret_value() for secret in both if secret)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.isolation == "login" and self.login_secret is None:
+            raise ValueError("KEYSTEAD_LOGIN_SECRET is missing, which KEYSTEAD_ISOLATION=login needs")
+        return self
 
 
 def load() -> Settings:

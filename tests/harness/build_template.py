@@ -6,6 +6,7 @@ import os
 import sys
 
 import django
+import psycopg
 
 from engine.tenancy import roles
 from engine.tenancy.context import OrganizationContext, organization
@@ -18,9 +19,11 @@ def build(database: str) -> None:
         owner_url=environment.owner_url(database),
         app_url=environment.app_url(database),
     )
+    # Both ways work on the tests' server: ks_app may switch, and every role may log in.
+    with psycopg.connect(environment.owner_url(database), autocommit=True) as owner:
+        roles.give_logins(owner, secret=environment.LOGIN_SECRET)
     django.setup()
     from django.db import connection
-    from psycopg import sql
 
     from engine.tenancy import privileges
     from engine.tenancy.context import public_schema
@@ -58,15 +61,13 @@ def build(database: str) -> None:
             Domain.objects.create(host=f"{slug}.{environment.BASE_DOMAIN}", organization=row, is_canonical=True)
         # Replayed, not baked: tests/provisioning compares the two.
         with schemas.owner_connection() as raw:
-            roles.create_organization_role(raw, role=role)
+            roles.create_organization_role(raw, role=role, login_secret=environment.LOGIN_SECRET)
             roles.create_organization_schema(raw, schema=schema, role=role)
         schemas.migrate_schema(schema)
         with schemas.owner_connection() as raw:
             for statement in privileges.grants_sql(schema=schema, role=role):
                 raw.execute(statement)
         _give_keys(row.context())
-    with schemas.owner_connection() as raw:
-        raw.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO ks_app").format(sql.Identifier(database)))
     connection.close()
 
 

@@ -55,7 +55,7 @@ def copy_of_template(name: str) -> None:
         )
         for statement in (
             "REVOKE ALL ON DATABASE {} FROM PUBLIC",
-            "GRANT CONNECT ON DATABASE {} TO ks_app, ks_owner",
+            "GRANT CONNECT ON DATABASE {} TO ks_app, ks_owner, ks_platform, ks_router, ks_relay, ks_organization",
         ):
             admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
@@ -93,5 +93,6 @@ def _shapes_the_template(file: Path) -> bool:
         "models.py",
         "privileges.py",
         "roles.py",
+        "logins.py",
         "create.py",
     )

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".keystead" / "test"
 OWNER_PASSWORD = "owner-of-tests"
 APP_PASSWORD = "app-of-tests"
+LOGIN_SECRET = "a secret of logins that only the tests know"
+ISOLATION = os.environ.get("KEYSTEAD_ISOLATION", "role")
 BASE_DOMAIN = "keystead.test"
 KMS_URL = f"file://{STATE / 'kms'}?key_id=platform"
 # The test suite stands in for the matcher when it makes organizations; nothing else opens this one.
@@ -90,6 +92,8 @@ def set_up() -> None:
     os.environ.update(
         KEYSTEAD_ENVIRONMENT="development",
         KEYSTEAD_PROCESS="test",
+        KEYSTEAD_ISOLATION=ISOLATION,
+        KEYSTEAD_LOGIN_SECRET=LOGIN_SECRET,
         KEYSTEAD_BASE_URL=f"http://{BASE_DOMAIN}",
         KEYSTEAD_DATABASE_URL=app_url(DATABASE),
         KEYSTEAD_REDIS_URL=os.environ["KEYSTEAD_TEST_REDIS_URL"],

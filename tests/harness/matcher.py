@@ -44,6 +44,8 @@ def running_matcher(*, log: Path, **settings: str) -> Iterator[RunningMatcher]:
         "KEYSTEAD_KMS_URL": environment.BIOMETRIC_KMS_URL,
         "KEYSTEAD_MATCHER_SERVICE_PUBLIC_KEY_FILE": str(environment.SERVICE_PUBLIC_KEY),
         "KEYSTEAD_MATCHER_PORT": str(port),
+        "KEYSTEAD_ISOLATION": environment.ISOLATION,
+        "KEYSTEAD_LOGIN_SECRET": environment.LOGIN_SECRET,
         **{f"KEYSTEAD_{name.upper()}": value for name, value in settings.items()},
     }
     with log.open("wb") as output:

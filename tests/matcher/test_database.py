@@ -13,7 +13,9 @@ import psycopg
 import pytest
 
 from engine.tenancy.wall import WallError
+from matcher.connections import LoginConnections, SwitchedConnections
 from matcher.database import Database, feed_position, gallery, gallery_extent, snapshot
+from tests.harness import environment
 from tests.harness.live import LiveDatabase
 from tests.matcher.test_walls import mint, post, search_body
 from tests.matcher.world import World, claims, new_model, vector, world
@@ -55,13 +57,21 @@ def test_the_matchers_login_can_do_nothing_by_itself(matcher_database: LiveDatab
         login.execute("SELECT * FROM o_test_a.identity_template")
 
 
-def test_a_load_that_fails_midway_leaves_a_connection_that_works(w: World) -> None:
+def database_of(w: World, isolation: str) -> Database:
+    url = w.database.app_url
+    if isolation == "role":
+        return Database(SwitchedConnections(url, connections=1))
+    secrets = (environment.LOGIN_SECRET,)
+    return Database(LoginConnections(url, connections=1, secrets=secrets, idle_seconds=60))
+
+
+@pytest.mark.parametrize("isolation", ["role", "login"])
+def test_a_load_that_fails_midway_leaves_a_connection_that_works(w: World, isolation: str) -> None:
     model = new_model()
     for seed in range(3):
         w.enroll(w.a, model, vector(seed), announce=False)
-    database = Database(w.database.app_url, connections=1)
-    database.open()
-    try:
+    with closing(database_of(w, isolation)) as database:
+        database.open()
         with database.of(claims(w.a)) as connection:
             with (
                 pytest.raises(ZeroDivisionError),
@@ -73,17 +83,23 @@ def test_a_load_that_fails_midway_leaves_a_connection_that_works(w: World) -> No
             assert feed_position(connection) >= 0
         with database.of(claims(w.b)) as connection:
             assert gallery_extent(connection, modality="face", model=model) == (0, 0)
-    finally:
-        database.close()
 
 
-def test_a_connection_outside_every_organization_sends_nothing(w: World) -> None:
-    database = Database(w.database.app_url, connections=1)
-    database.open()
-    try:
+@pytest.mark.parametrize("isolation", ["role", "login"])
+def test_a_connection_outside_every_organization_sends_nothing(w: World, isolation: str) -> None:
+    with closing(database_of(w, isolation)) as database:
+        database.open()
         with database.of(claims(w.a)) as connection:
             pass
         with pytest.raises(WallError):
             feed_position(connection)
-    finally:
-        database.close()
+
+
+def test_in_login_mode_each_organization_is_logged_in_as_itself(w: World) -> None:
+    with closing(database_of(w, "login")) as database:
+        for organization in (w.a, w.b):
+            with database.of(claims(organization)) as connection:
+                row = connection.execute("SELECT session_user::text").fetchone()
+                assert row == (organization.role_name,)
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(f"SET ROLE {(w.b if organization is w.a else w.a).role_name}")

@@ -6,12 +6,17 @@ import warnings
 
 import click
 
+from config.commands.logins import give_logins, rotate_logins, usable
 from config.terminal import err, fail, out, set_up_django
 
 
 @click.group()
 def database() -> None:
-    """The database itself: roles and an empty, locked-down database."""
+    """The database itself: roles, their logins, and an empty, locked-down database."""
+
+
+database.add_command(give_logins)
+database.add_command(rotate_logins)
 
 
 @database.command()
@@ -23,12 +28,25 @@ def database() -> None:
 )
 @click.option("--owner-url", envvar="KEYSTEAD_OWNER_DATABASE_URL", required=True, help="ks_owner's URL.")
 @click.option("--app-url", envvar="KEYSTEAD_DATABASE_URL", required=True, help="ks_app's URL.")
-def bootstrap(admin_url: str, owner_url: str, app_url: str) -> None:
-    """Make the roles and the database. Run once per server; running it again repairs."""
+@click.option("--isolation", envvar="KEYSTEAD_ISOLATION", type=click.Choice(["role", "login"]), default="role")
+@click.option("--login-secret", envvar="KEYSTEAD_LOGIN_SECRET", help="Needed for login isolation.")
+def bootstrap(admin_url: str, owner_url: str, app_url: str, isolation: str, login_secret: str | None) -> None:
+    """Make the roles and the database. Run once per server; running it again repairs.
+
+    With KEYSTEAD_ISOLATION=login, roles log in themselves and ks_app may become nobody. An
+    installation that works in role mode runs `keystead database logins` first (docs/scaling.md).
+    """
     from engine.tenancy import roles
 
+    if isolation == "login":
+        login_secret = usable(login_secret)
     try:
-        roles.bootstrap(admin_url=admin_url, owner_url=owner_url, app_url=app_url)
+        roles.bootstrap(
+            admin_url=admin_url,
+            owner_url=owner_url,
+            app_url=app_url,
+            login_secret=login_secret if isolation == "login" else None,
+        )
     except ValueError as error:
         fail(str(error))
     err.print("roles and database are ready")

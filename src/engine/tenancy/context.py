@@ -76,6 +76,12 @@ def current_scope() -> Scope:
     return frame.scope
 
 
+def entered_scope() -> Scope | None:
+    """As `current_scope`, None outside every context."""
+    frame = _frame.get()
+    return frame.scope if frame else None
+
+
 def current_schema() -> str | None:
     """The schema that unqualified names mean here, None outside every context."""
     frame = _frame.get()

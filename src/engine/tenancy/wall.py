@@ -134,6 +134,11 @@ class Wall:
         self._sent = self._bound = None
 
 
+def nobody() -> NoReturn:
+    """The scope of a connection that nobody holds."""
+    raise WallError("a statement outside every organization")
+
+
 def raise_wall(connection: psycopg.Connection[Any], scope: Callable[[], Scope]) -> Wall:
     """Put `connection` behind a wall. Its cursors must be `WalledCursor`s."""
     wall = Wall(scope)
