@@ -6,11 +6,22 @@ from collections.abc import Callable, Mapping
 
 from django.db import transaction
 
+from engine.errors import DomainError
+from engine.keys.kms import KmsError
+from engine.matcher_client import MatcherRefused, MatcherUnavailable
 from engine.tenancy import directory
 from engine.tenancy.context import organization, public_schema
 from provisioning import schemas
 from provisioning.models import Flow
 from shared.organizations.models import Organization, OrganizationStatus
+
+
+class KeysUnavailableError(DomainError):
+    """The KMS, ours or the matcher's, made no key. What was made stays; the flow goes on when it does."""
+
+    code = "keys_unavailable"
+    status = 503
+    title = "The organization's keys could not be made"
 
 
 def make_schema(flow: Flow) -> None:
@@ -23,8 +34,15 @@ def make_keys(flow: Flow) -> None:
     """One wrapped key per purpose; the biometric one is made by the matcher."""
     from tenants.keyring import services as keyring
 
-    with organization(flow.organization.context()):
-        keyring.provision_keys()
+    try:
+        with organization(flow.organization.context()):
+            keyring.provision_keys()
+    except KmsError as error:
+        raise KeysUnavailableError(f"{error}. The KMS is named by KEYSTEAD_KMS_URL.") from error
+    except MatcherUnavailable as error:
+        raise KeysUnavailableError(f"The matcher is unavailable. {error.reason}".strip()) from error
+    except MatcherRefused as error:
+        raise KeysUnavailableError(f"The matcher refused: {error.detail or error.code}") from error
 
 
 def set_defaults(flow: Flow) -> None:

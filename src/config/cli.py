@@ -54,8 +54,6 @@ def keystead() -> None:
 
 def main() -> None:
     """Run the command line. Errors that have a remedy are told in a line, not in a traceback."""
-    from engine.errors import DomainError
-
     try:
         keystead(standalone_mode=False)
     except click.exceptions.Abort:
@@ -63,8 +61,14 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except DomainError as error:
-        fail(f"{error.title}. {error.detail}".strip())
+    except Exception as error:
+        # Imported late: `--help` and the like need neither Django nor a database driver.
+        from config import faults
+
+        told = faults.explain(error)
+        if told is None:
+            raise
+        fail(told)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import NoReturn
 from uuid import UUID
 
 from rich.console import Console
+from rich.markup import escape
 
 from engine.principals import Principal
 
@@ -18,7 +19,7 @@ err = Console(stderr=True, highlight=False)
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
     """Say what is wrong and stop."""
-    err.print(f"[red]error:[/] {message}", soft_wrap=True)
+    err.print(f"[red]error:[/] {escape(message)}", soft_wrap=True)
     sys.exit(status)
 
 

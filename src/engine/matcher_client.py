@@ -32,6 +32,9 @@ class MatcherUnavailable(DomainError):
     status: ClassVar[int] = 503
     title: ClassVar[str] = "Matching is unavailable for now"
 
+    reason: str = ""
+    """What the matcher said about itself, for operators only: a caller of the platform is not told."""
+
 
 class MatcherRefused(Exception):
     """The matcher answered with a problem: `code`, HTTP `status`, `detail`, and the `field` at fault."""
@@ -68,13 +71,17 @@ class MatcherClient:
         A matcher that cannot be reached or is not ready is asked again, for about a second in all.
         MatcherUnavailable when it stays so or takes too long, MatcherRefused for any other problem.
         """
+        answer: httpx2.Response | None = None
         for pause in (*_RETRY_PAUSES, None):
             answer = self._post(path, body, organization)
             if answer is not None and answer.status_code not in _BUSY:
                 return _checked(answer)
             if pause is not None:
                 self._sleep(pause)
-        raise MatcherUnavailable
+        unavailable = MatcherUnavailable()
+        if answer is not None:
+            unavailable.reason = str((_object(answer) or {}).get("detail", ""))
+        raise unavailable
 
     def close(self) -> None:
         """Close the connections."""
@@ -97,13 +104,10 @@ class MatcherClient:
 
 
 def _checked(answer: httpx2.Response) -> dict[str, Any]:
-    try:
-        content = answer.json()
-    except ValueError:
-        content = None
-    if answer.is_success and isinstance(content, dict):
+    content = _object(answer)
+    if answer.is_success and content is not None:
         return content
-    problem = content if isinstance(content, dict) else {}
+    problem = content or {}
     errors = problem.get("errors") or [{}]
     raise MatcherRefused(
         code=str(problem.get("code", "unknown")),
@@ -111,3 +115,12 @@ def _checked(answer: httpx2.Response) -> dict[str, Any]:
         detail=str(problem.get("detail", "")),
         field=errors[0].get("field"),
     )
+
+
+def _object(answer: httpx2.Response) -> dict[str, Any] | None:
+    """The JSON object of an answer, None when it is something else."""
+    try:
+        content = answer.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.test.utils import override_settings
 
-from engine.tenancy import directory
+from engine.tenancy import directory, roles
 from tests.harness import databases, environment
 
 
@@ -51,6 +51,24 @@ class LiveDatabase:
 def live_database() -> Iterator[LiveDatabase]:
     name = f"ks_live_{uuid4().hex[:16]}"
     databases.copy_of_template(name)
+    before = settings.DATABASES["default"]["NAME"]
+    _point_at(name)
+    try:
+        yield LiveDatabase(name)
+    finally:
+        _point_at(before)
+        databases.drop(name)
+
+
+@contextmanager
+def bare_database() -> Iterator[LiveDatabase]:
+    """As `live_database`, with roles and nothing else: what `keystead database bootstrap` leaves."""
+    name = f"ks_bare_{uuid4().hex[:16]}"
+    roles.bootstrap(
+        admin_url=os.environ["KEYSTEAD_TEST_POSTGRES_URL"],
+        owner_url=environment.owner_url(name),
+        app_url=environment.app_url(name),
+    )
     before = settings.DATABASES["default"]["NAME"]
     _point_at(name)
     try:

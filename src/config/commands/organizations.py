@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import click
+from rich.markup import escape
 from rich.table import Column, Table
 
 from config.commands import life
 from config.terminal import err, fail, out, set_up_django
+
+_BUSY_SECONDS = 0.2
 
 
 @click.group()
@@ -33,10 +39,10 @@ for command in life.COMMANDS:
 def create(slug: str, **options: str) -> None:
     """Create the organization SLUG, or go on with one whose creation was interrupted."""
     set_up_django()
+    from config import faults
     from engine import ids
-    from engine.errors import DomainError
     from engine.tenancy.context import public_schema
-    from provisioning import flows, schemas, services
+    from provisioning import schemas, services
     from provisioning.models import FlowKind
     from shared.organizations.models import Organization
 
@@ -58,11 +64,12 @@ def create(slug: str, **options: str) -> None:
                 err.print(f"  {step}: {state}")
 
         try:
-            done = flows.advance(flow_id=flow.id, progress=tell)
-        except flows.FlowBusyError:
-            raise
-        except DomainError as error:
-            err.print(f"[red]stopped:[/] {error.title}. {error.detail}")
+            done = _advance(flow.id, tell)
+        except Exception as error:
+            told = faults.explain(error)
+            if told is None:
+                raise
+            err.print(f"[red]stopped:[/] {escape(told)}", soft_wrap=True)
             fail(f"Nothing is lost. Run `keystead org create {slug} ...` again to go on from here.")
     organization = done.organization
     out.print_json(json.dumps(_described(organization)))
@@ -160,6 +167,17 @@ def create_plan(code: str, title: str, **limits: int) -> None:
     with public_schema():
         row, made = Plan.objects.update_or_create(code=code, defaults={"title": title or code, **limits})
     out.print(f"{row.public_id} {row.code} {'created' if made else 'changed'}")
+
+
+def _advance(flow_id: UUID, tell: Callable[[str, str], None]) -> Any:
+    """Run a flow to its end, or wait while another process (the provisioner) does."""
+    from provisioning import flows
+
+    while True:
+        try:
+            return flows.advance(flow_id=flow_id, progress=tell)
+        except flows.FlowBusyError:
+            time.sleep(_BUSY_SECONDS)
 
 
 def _organization(slug: str) -> Any:

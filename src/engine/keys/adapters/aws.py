@@ -32,6 +32,8 @@ _STATES: Final[dict[str, KeyState]] = {
     "PendingDeletion": "pending_deletion",
     "PendingReplicaDeletion": "pending_deletion",
 }
+# A KMS that hangs is given up after three times this.
+_READ_SECONDS = 5
 _REFUSALS: Final = frozenset(
     {
         "AccessDeniedException",
@@ -51,7 +53,9 @@ class AwsKms:
             "kms",
             region_name=region,
             endpoint_url=endpoint,
-            config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}),
+            config=Config(
+                connect_timeout=2, read_timeout=_READ_SECONDS, retries={"mode": "standard", "max_attempts": 3}
+            ),
         )
 
     @property
