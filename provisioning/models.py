@@ -1,5 +1,4 @@
-"""The durable cursor of every long piece of work on an organization, the record of its life,
-and the schemas that wait for one."""
+"""The durable cursor of every long piece of work on an organization, its end, and the schemas that wait for one."""
 
 from __future__ import annotations
 
@@ -73,28 +72,6 @@ class ReadySchema(Model):
 
     class Meta:
         ordering = ["id"]
-
-
-class HistoryEntry(Model):
-    """Something that was done to an organization, by whom and why. Never changed: no role of ours may."""
-
-    id_prefix = "hist"
-
-    organization = models.ForeignKey("organizations.Organization", on_delete=models.PROTECT, related_name="history")
-    action = models.CharField(max_length=64)
-    actor = models.CharField(max_length=64)
-    actor_display = models.CharField(max_length=254, blank=True)
-    reason = models.CharField(max_length=500, blank=True)
-    detail = models.JSONField(default=dict)
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(action__regex=r"^[a-z_]+\.[a-z_]+$"), name="historyentry_action_is_noun_and_verb"
-            ),
-        ]
-        indexes = [models.Index(fields=["organization", "id"], name="historyentry_of_organization")]
 
 
 class Offboarding(Model):

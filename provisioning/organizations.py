@@ -1,11 +1,13 @@
-"""Finding the organization that an operator means, under lock."""
+"""What every act on an organization begins with: its row under lock, and a reason."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from engine.errors import DomainError, NotFound
+from engine.errors import DomainError, InvalidInput, NotFound
 from shared.organizations.models import GONE, Organization, OrganizationStatus
+
+REASON_CHARACTERS_MAX = 500
 
 
 class OrganizationGoneError(DomainError):
@@ -33,3 +35,11 @@ def locked(organization_id: UUID) -> Organization:
     if row.status == OrganizationStatus.PROVISIONING:
         raise OrganizationNotReadyError(f"Finish its creation first: `keystead org create {row.slug} ...`.")
     return row
+
+
+def checked_reason(reason: str) -> str:
+    """The reason, without spaces around it. Raises InvalidInput when there is none."""
+    stripped = reason.strip()
+    if not stripped or len(stripped) > REASON_CHARACTERS_MAX:
+        raise InvalidInput(f"Give a reason of 1 to {REASON_CHARACTERS_MAX} characters.", field="reason")
+    return stripped

@@ -13,8 +13,9 @@ from django.db import transaction
 from engine.errors import Conflict
 from engine.principals import Principal
 from engine.tenancy import directory
-from provisioning import flows, history, organizations
+from provisioning import flows, organizations
 from provisioning.models import Flow, FlowKind, Offboarding
+from shared.operator_log import services as operator_log
 from shared.organizations.models import Organization, OrganizationStatus
 
 
@@ -38,7 +39,7 @@ def suspend(*, organization_id: UUID, reason: str, by: Principal) -> Flow:
 
     Call inside `public_schema()`. Raises NotFound, NotActiveError and what `organizations.locked` does.
     """
-    why = history.checked_reason(reason)
+    why = organizations.checked_reason(reason)
     with transaction.atomic():
         row = organizations.locked(organization_id)
         if row.status != OrganizationStatus.ACTIVE:
@@ -53,7 +54,7 @@ def resume(*, organization_id: UUID, reason: str, by: Principal) -> Flow:
 
     Call inside `public_schema()`. Raises NotFound, NotSuspendedError, OffboardingOpenError.
     """
-    why = history.checked_reason(reason)
+    why = organizations.checked_reason(reason)
     with transaction.atomic():
         row = organizations.locked(organization_id)
         if row.status != OrganizationStatus.SUSPENDED:
@@ -68,14 +69,14 @@ def resume(*, organization_id: UUID, reason: str, by: Principal) -> Flow:
 def begin_suspension(row: Organization, *, reason: str, by: Principal) -> Flow:
     """The acts of a suspension, in the caller's transaction and on its locked row."""
     _become(row, OrganizationStatus.SUSPENDED)
-    history.record(organization=row, action="organization.suspended", by=by, reason=reason)
+    operator_log.record(action="organization.suspended", by=by, organization_id=row.id, reason=reason)
     return _begin(row, FlowKind.SUSPEND, instead_of=FlowKind.RESUME)
 
 
 def begin_resumption(row: Organization, *, reason: str, by: Principal) -> Flow:
     """The acts of a resumption, in the caller's transaction and on its locked row."""
     _become(row, OrganizationStatus.ACTIVE)
-    history.record(organization=row, action="organization.resumed", by=by, reason=reason)
+    operator_log.record(action="organization.resumed", by=by, organization_id=row.id, reason=reason)
     return _begin(row, FlowKind.RESUME, instead_of=FlowKind.SUSPEND)
 
 

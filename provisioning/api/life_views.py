@@ -14,7 +14,6 @@ from provisioning import suspension
 from provisioning.api import life_serializers as s
 from provisioning.api.serializers import OrganizationDetailBody
 from provisioning.api.views import organization_with_flows
-from provisioning.models import HistoryEntry
 
 
 class _Verb(APIView):
@@ -59,16 +58,3 @@ class Resume(_Verb):
     )
     def post(self, request: Request, organization_id: UUID) -> Response:
         return self.act(request, organization_id)
-
-
-class History(APIView):
-    permission = OPERATOR
-
-    @operation(
-        id="organizations_history",
-        tag="Organizations",
-        summary="List what was done to an organization",
-        response=s.HistoryEntryBody(many=True),
-    )
-    def get(self, request: Request, organization_id: UUID) -> Response:
-        return self.page(HistoryEntry.objects.filter(organization_id=organization_id), s.HistoryEntryBody)

@@ -14,6 +14,5 @@ urlpatterns = [
     path(_ORGANIZATION, views.OrganizationDetail.as_view()),
     path(f"{_ORGANIZATION}/suspend", life_views.Suspend.as_view()),
     path(f"{_ORGANIZATION}/resume", life_views.Resume.as_view()),
-    path(f"{_ORGANIZATION}/history", life_views.History.as_view()),
     path("plans", views.PlanList.as_view()),
 ]

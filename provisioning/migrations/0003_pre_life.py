@@ -1,4 +1,4 @@
-"""What was done to an organization, which nobody may change, and its end."""
+"""An organization's end: two operators, and what became of everything."""
 
 import django.db.models.deletion
 import engine.clock
@@ -14,24 +14,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='HistoryEntry',
-            fields=[
-                ('id', models.UUIDField(default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=engine.clock.utc_now, editable=False)),
-                ('action', models.CharField(max_length=64)),
-                ('actor', models.CharField(max_length=64)),
-                ('actor_display', models.CharField(blank=True, max_length=254)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('detail', models.JSONField(default=dict)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='history', to='organizations.organization')),
-            ],
-            options={
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['organization', 'id'], name='historyentry_of_organization')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('action__regex', '^[a-z_]+\\.[a-z_]+$')), name='historyentry_action_is_noun_and_verb')],
-            },
-        ),
         migrations.CreateModel(
             name='Offboarding',
             fields=[
@@ -64,11 +46,9 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(
             sql=[
-                "REVOKE UPDATE, DELETE ON provisioning_historyentry FROM ks_platform",
                 "REVOKE DELETE ON provisioning_offboarding FROM ks_platform",
             ],
             reverse_sql=[
-                "GRANT UPDATE, DELETE ON provisioning_historyentry TO ks_platform",
                 "GRANT DELETE ON provisioning_offboarding TO ks_platform",
             ],
         ),

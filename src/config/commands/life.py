@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from config.terminal import err, fail, set_up_django
+from config.terminal import at_the_terminal, err, fail, set_up_django
 
-reason_option = click.option("--reason", required=True, help="Kept in the organization's history.")
+reason_option = click.option("--reason", required=True, help="Kept in the operators' log.")
 operator_option = click.option(
-    "--operator", "email", default="", help="The operator who acts, by e-mail address. Default: the platform itself."
+    "--operator", "email", default="", help="The operator who acts, by e-mail address. Default: the command line."
 )
 
 
@@ -53,12 +53,11 @@ def find(slug: str) -> Any:
 
 
 def actor(email: str) -> Any:
-    """The operator who acts, or the platform itself when nobody is named. Call in `public_schema()`."""
-    from engine.principals import SYSTEM
+    """The operator who acts, or the command line when nobody is named. Call in `public_schema()`."""
     from shared.accounts import selectors as accounts
 
     if not email:
-        return SYSTEM
+        return at_the_terminal()
     found = accounts.user_by_email(email=email)
     if found is None or found.state != "active":
         fail(f"there is no operator {email!r}; see `keystead operator create`")

@@ -193,6 +193,7 @@ def _organization(slug: str) -> Any:
 
 def _described(row: Any) -> dict[str, Any]:
     from engine.tenancy.context import public_schema
+    from shared.operator_log import selectors as operator_log
 
     with public_schema():
         return {
@@ -213,14 +214,14 @@ def _described(row: Any) -> dict[str, Any]:
                 }
                 for flow in row.flows.all()
             ],
-            "history": [
+            "acts": [
                 {
-                    "at": entry.created_at.isoformat(),
-                    "action": entry.action,
-                    "by": entry.actor_display or entry.actor,
-                    "reason": entry.reason,
-                    "detail": entry.detail,
+                    "at": act.created_at.isoformat(),
+                    "action": act.action,
+                    "by": act.actor_display or act.actor.public_id,
+                    "reason": act.reason,
+                    "detail": act.detail,
                 }
-                for entry in row.history.all()
+                for act in operator_log.acts(organization_id=row.id).order_by("id")
             ],
         }
