@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -74,6 +76,12 @@ class ReadySchema(Model):
         ordering = ["id"]
 
 
+class OffboardingQuerySet(models.QuerySet["Offboarding"]):
+    def open_of(self, organization_id: UUID) -> OffboardingQuerySet:
+        """The one of an organization that was not cancelled, if there is one."""
+        return self.filter(organization_id=organization_id, cancelled_at=None)
+
+
 class Offboarding(Model):
     """An organization's end: asked for by one operator, approved by another, and what became of everything."""
 
@@ -84,7 +92,7 @@ class Offboarding(Model):
     )
     flow = models.OneToOneField(Flow, on_delete=models.PROTECT, related_name="offboarding")
     reason = models.CharField(max_length=500)
-    status_before = models.CharField(max_length=16)
+    status_before = models.CharField(max_length=16, blank=True, default="")
     requested_by = models.CharField(max_length=64)
     requested_by_display = models.CharField(max_length=254)
     approved_by = models.CharField(max_length=64, blank=True, default="")
@@ -102,6 +110,8 @@ class Offboarding(Model):
     schema_dropped_at = models.DateTimeField(null=True, blank=True)
     role_dropped_at = models.DateTimeField(null=True, blank=True)
     certificate = models.TextField(blank=True, default="")
+
+    objects = OffboardingQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

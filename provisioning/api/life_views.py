@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from engine.api.access import OPERATOR
 from engine.api.views import APIView, Request, operation
-from provisioning import suspension
+from provisioning import offboarding, suspension
 from provisioning.api import life_serializers as s
 from provisioning.api.serializers import OrganizationDetailBody
 from provisioning.api.views import organization_with_flows
@@ -58,3 +58,63 @@ class Resume(_Verb):
     )
     def post(self, request: Request, organization_id: UUID) -> Response:
         return self.act(request, organization_id)
+
+
+class OffboardingView(APIView):
+    permission = OPERATOR
+
+    @operation(
+        id="offboarding_get",
+        tag="Organizations",
+        summary="Get how the offboarding of an organization stands",
+        description="The last one that was asked for, with the certificate once everything is destroyed.",
+        response=s.OffboardingBody,
+    )
+    def get(self, request: Request, organization_id: UUID) -> Response:
+        return Response(s.OffboardingBody(offboarding.latest(organization_id=organization_id)).data)
+
+    @operation(
+        id="offboarding_request",
+        tag="Organizations",
+        summary="Ask for the offboarding of an organization",
+        description="Nothing happens until another operator approves it.",
+        request=s.Because,
+        response=s.OffboardingBody,
+        problems=(409,),
+    )
+    def post(self, request: Request, organization_id: UUID) -> Response:
+        made = offboarding.request(organization_id=organization_id, by=request.principal, **self.valid(request))
+        return Response(s.OffboardingBody(made).data)
+
+
+class OffboardingApproval(APIView):
+    permission = OPERATOR
+
+    @operation(
+        id="offboarding_approve",
+        tag="Organizations",
+        summary="Approve an offboarding as the second operator",
+        description="The organization is suspended at once. After the grace period its rows are exported, its "
+        "keys destroyed and its schema dropped.",
+        response=s.OffboardingBody,
+        problems=(409,),
+    )
+    def post(self, request: Request, organization_id: UUID) -> Response:
+        found = offboarding.approve(organization_id=organization_id, by=request.principal)
+        return Response(s.OffboardingBody(found).data)
+
+
+class OffboardingCancellation(APIView):
+    permission = OPERATOR
+
+    @operation(
+        id="offboarding_cancel",
+        tag="Organizations",
+        summary="Cancel an offboarding in its grace period",
+        request=s.Because,
+        response=s.OffboardingBody,
+        problems=(409,),
+    )
+    def post(self, request: Request, organization_id: UUID) -> Response:
+        found = offboarding.cancel(organization_id=organization_id, by=request.principal, **self.valid(request))
+        return Response(s.OffboardingBody(found).data)

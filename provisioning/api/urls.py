@@ -14,5 +14,8 @@ urlpatterns = [
     path(_ORGANIZATION, views.OrganizationDetail.as_view()),
     path(f"{_ORGANIZATION}/suspend", life_views.Suspend.as_view()),
     path(f"{_ORGANIZATION}/resume", life_views.Resume.as_view()),
+    path(f"{_ORGANIZATION}/offboarding", life_views.OffboardingView.as_view()),
+    path(f"{_ORGANIZATION}/offboarding/approve", life_views.OffboardingApproval.as_view()),
+    path(f"{_ORGANIZATION}/offboarding/cancel", life_views.OffboardingCancellation.as_view()),
     path("plans", views.PlanList.as_view()),
 ]

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=engine.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=engine.clock.utc_now, editable=False)),
                 ('reason', models.CharField(max_length=500)),
-                ('status_before', models.CharField(max_length=16)),
+                ('status_before', models.CharField(blank=True, default='', max_length=16)),
                 ('requested_by', models.CharField(max_length=64)),
                 ('requested_by_display', models.CharField(max_length=254)),
                 ('approved_by', models.CharField(blank=True, default='', max_length=64)),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from provisioning.models import Flow, FlowKind
 from provisioning.rules import Wait
-from provisioning.steps import create, suspend
+from provisioning.steps import create, offboard, suspend
 
 Step = Callable[[Flow], Wait | None]
 
@@ -17,4 +17,5 @@ STEPS: dict[FlowKind, Mapping[str, Step]] = {
     FlowKind.CREATE: create.STEPS,
     FlowKind.SUSPEND: suspend.SUSPEND,
     FlowKind.RESUME: suspend.RESUME,
+    FlowKind.OFFBOARD: offboard.STEPS,
 }

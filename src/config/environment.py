@@ -58,7 +58,10 @@ class Environment(BaseSettings):
         default=None,
         description="Ed25519 private key (PEM) that signs the tokens shown to the matcher.",
     )
-    blob_url: str = Field(description="Append-only storage of the erasure journal: `file:///folder`.")
+    blob_url: str = Field(
+        description="Append-only storage of the erasure journal, of the archives of organizations that left, "
+        "and of the certificates of their destruction: `file:///folder`."
+    )
     isolation: Literal["role", "login"] = Field(
         default="role",
         description="How organizations are kept apart in PostgreSQL: `role` switches per transaction, `login` logs "
@@ -91,6 +94,11 @@ class Environment(BaseSettings):
     trusted_proxies: str = Field(
         default="",
         description="Networks of the proxies in front, `10.0.0.0/8,fd00::/8`: their X-Forwarded-For is believed.",
+    )
+    offboarding_grace_hours: float = Field(
+        default=720,
+        ge=0,
+        description="How long an offboarding that two operators have agreed on can still be cancelled, in hours.",
     )
     webhook_allow_private: bool = Field(
         default=False, description="Let webhooks reach private addresses. Development only."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import unquote
 
 from config import environment as _environment
@@ -171,6 +172,7 @@ KMS_URL = ENV.kms_url
 BLOB_URL = ENV.blob_url
 MATCHER_URL = ENV.matcher_url
 SERVICE_KEY_FILE = ENV.service_key_file
+OFFBOARDING_GRACE = timedelta(hours=ENV.offboarding_grace_hours)
 WEBHOOK_ALLOW_PRIVATE = ENV.webhook_allow_private
 OUTBOX_VISIBILITY_TIMEOUT_MS = ENV.outbox_visibility_timeout_ms
 READY_SCHEMAS = ENV.ready_schemas

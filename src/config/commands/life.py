@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from config.terminal import at_the_terminal, err, fail, set_up_django
+from config.terminal import at_the_terminal, err, fail, out, set_up_django
 
 reason_option = click.option("--reason", required=True, help="Kept in the operators' log.")
 operator_option = click.option(
@@ -37,6 +39,80 @@ def resume(slug: str, reason: str, email: str) -> None:
 
     _carry(suspension.resume, slug, email, reason=reason)
     err.print(f"{slug} is active.")
+
+
+@click.command()
+@click.argument("slug")
+@click.option("--reason", default="", help="Why. Needed to ask for it and to cancel it.")
+@click.option("--operator", "email", required=True, help="The operator who acts, by e-mail address.")
+@click.option("--approve", "act", flag_value="approve", help="Agree to it, as another operator than the one who asked.")
+@click.option("--cancel", "act", flag_value="cancel", help="Keep the organization, while the grace period lasts.")
+def offboard(slug: str, reason: str, email: str, act: str | None) -> None:
+    """Ask for the end of the organization SLUG; with --approve or --cancel, decide about it.
+
+    From the approval on it is suspended. After the grace period its rows are exported, its keys destroyed,
+    its schema and role dropped, and a certificate is signed.
+    """
+    row = find(slug)
+    from engine.tenancy.context import public_schema
+    from provisioning import offboarding
+
+    with public_schema():
+        by = actor(email)
+        if act == "approve":
+            found = offboarding.approve(organization_id=row.id, by=by)
+        elif act == "cancel":
+            found = offboarding.cancel(organization_id=row.id, reason=reason, by=by)
+        else:
+            found = offboarding.request(organization_id=row.id, reason=reason, by=by)
+        flow = found.flow
+    if act == "cancel":
+        err.print(f"{slug} stays.")
+        return
+    flow = run(flow)
+    if act != "approve":
+        err.print(f"Now another operator: `keystead org offboard {slug} --approve --operator ..`")
+    elif flow.status == "succeeded":
+        err.print(f"{slug} is gone. See `keystead org certificate {slug} --verify`.")
+    else:
+        err.print(f"It can be cancelled until {found.grace_ends_at:%Y-%m-%d %H:%M} UTC; then the provisioner goes on.")
+
+
+@click.command()
+@click.argument("slug")
+@click.option("--verify", "check", is_flag=True, help="Check the signature, and that nothing is left.")
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Keys (PEM) that may have signed it. Default: this platform's own.",
+)
+@click.option("--raw", is_flag=True, help="Print the JWS itself.")
+def certificate(slug: str, check: bool, public_key: Path | None, raw: bool) -> None:
+    """What was destroyed of the offboarded organization SLUG, as it was signed."""
+    row = find(slug)
+    from engine import service_tokens
+    from engine.tenancy.context import public_schema
+    from provisioning import certificates, destruction, offboarding
+
+    with public_schema():
+        signed = offboarding.latest(organization_id=row.id).certificate
+    if not signed:
+        fail(f"{slug} is not offboarded; see `keystead org show {slug}`")
+    if raw:
+        out.print(signed, soft_wrap=True, markup=False)
+        return
+    if public_key is not None:
+        keys = service_tokens.load_public_keys(public_key)
+    else:
+        keys = (certificates.platform_key().public_key(),)
+    content = certificates.verify(signed, public_keys=keys)
+    out.print_json(json.dumps(content))
+    if check:
+        if content["organization"]["id"] != row.public_id:
+            fail("it speaks of another organization")
+        if left := destruction.remains(schema=row.schema_name, role=row.role_name):
+            fail(f"PostgreSQL still has {' and '.join(left)}")
+        err.print("The signature holds, and nothing of the organization is left in the database.")
 
 
 def find(slug: str) -> Any:
@@ -99,4 +175,4 @@ def run(flow: Any) -> Any:
     return flow
 
 
-COMMANDS = (suspend, resume)
+COMMANDS = (suspend, resume, offboard, certificate)
