@@ -4,8 +4,8 @@
     stock   django-tenants: a domain query per request, `SET search_path` per cursor
     ours    the host from the directory, role and path with each query, 20 organizations
 
-`make bench NAME=routing`. Throughput of one thread; every answer is checked to be the right
-organization's.
+`make bench NAME=routing`. Throughput of one thread of granian, which the platform runs on; every
+answer is checked to be the right organization's. The same without a server is printed beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,50 +26,18 @@ import psycopg
 from devkit.embedded import embedded
 from engine.tenancy import roles
 from tests.benchmarks.interleaved import Ratio, median_ratio, report, rounds, spread
+from tests.benchmarks.routing_variants import serving
 from tests.benchmarks.routing_variants.child import BASE, ORGANIZATIONS
 
 ROUNDS = int(os.environ.get("ROUNDS", "11"))
-REQUESTS = int(os.environ.get("REQUESTS", "1500"))
-WARM_UP = 200
+REQUESTS = int(os.environ.get("REQUESTS", "2000"))
+WARM_UP = 400
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = "(id bigint PRIMARY KEY, name varchar(80) NOT NULL, amount_minor integer NOT NULL)"
 FILL = (
     "INSERT INTO {table} SELECT n, CASE n WHEN 1 THEN '{owner}' ELSE 'item ' || n END, n * 100"
     " FROM generate_series(1, 200) n"
 )
-
-
-class Variant:
-    """A child process that serves one design."""
-
-    def __init__(self, name: str, url: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.routing_variants.child", name],
-            cwd=ROOT,
-            env={**os.environ, "BENCH_DATABASE_URL": url},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._expect_line()
-        self.per_second(WARM_UP)
-
-    def per_second(self, requests: int = REQUESTS) -> float:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{requests}\n")
-        self.process.stdin.flush()
-        return requests / float(self._expect_line())
-
-    def _expect_line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"a variant ended with status {self.process.wait()}")
-        return line.strip()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 def make_plain(admin: str) -> str:
@@ -133,6 +102,13 @@ def make_ours(admin: str) -> str:
     return app
 
 
+def _variants(measure: Callable[..., float], urls: dict[str, str]) -> dict[str, Callable[[], float]]:
+    measured: dict[str, Callable[[], float]] = {
+        name: partial(measure, name, url, warm_up=WARM_UP, requests=REQUESTS) for name, url in urls.items()
+    }
+    return {**measured, "stock again": measured["stock"]}
+
+
 def _database(admin: str, name: str) -> str:
     return urlsplit(admin)._replace(path=f"/{name}").geturl()
 
@@ -142,17 +118,14 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        _say("starting PostgreSQL")
-        servers = stack.enter_context(embedded(Path(folder)))
+    _say("starting PostgreSQL")
+    with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as servers:
         admin = servers.postgres_url
-        variants: dict[str, Variant] = {}
-        for name, url in (("plain", make_plain(admin)), ("stock", make_stock(admin)), ("ours", make_ours(admin))):
-            _say(f"starting {name}")
-            variants[name] = Variant(name, url)
-            stack.callback(variants[name].stop)
-        variants["stock again"] = variants["stock"]
-        results = rounds({name: variant.per_second for name, variant in variants.items()}, count=ROUNDS, progress=_say)
+        urls = {"plain": make_plain(admin), "stock": make_stock(admin), "ours": make_ours(admin)}
+        served = rounds(_variants(serving.over_http, urls), count=ROUNDS, progress=_say)
+        _say("without a server")
+        called = rounds(_variants(serving.in_process, urls), count=ROUNDS, progress=_say)
+    results = served
     medians = {f"{name}_requests_per_s": round(statistics.median(values)) for name, values in results.items()}
     report(
         name="routing",
@@ -164,6 +137,9 @@ def main() -> None:
             "stock_against_stock": spread(results["stock"], results["stock again"]),
             "stock_of_plain": round(median_ratio(results["stock"], results["plain"]), 3),
             "ours_of_stock": round(median_ratio(results["ours"], results["stock"]), 3),
+            "in_process_ours_of_plain": round(median_ratio(called["ours"], called["plain"]), 3),
+            "in_process_stock_of_plain": round(median_ratio(called["stock"], called["plain"]), 3),
+            "in_process_stock_against_stock": spread(called["stock"], called["stock again"]),
         },
         ratios=[Ratio("ours_of_plain", median_ratio(results["ours"], results["plain"]), floor=0.93, target=0.97)],
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from django.db import close_old_connections, connections
 from psycopg import pq
 
 from engine.tenancy.wall import ContextSwitchError, Scope, scope_of, wall_of
+
+# UNKNOWN: the connection is lost, and its transaction with it.
+_NO_TRANSACTION = (int(pq.TransactionStatus.IDLE), int(pq.TransactionStatus.UNKNOWN))
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +52,10 @@ class OrganizationContext:
     locale: str
     currency: str
     status: str
+    frame: _Frame = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", _Frame(scope_of(self.role_name, self.schema_name), self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ class _Entered(Generic[Entered]):
 
 def organization(context: OrganizationContext) -> AbstractContextManager[OrganizationContext]:
     """Work on one organization's data, as its role, with its schema alone on the path."""
-    return _Entered(_Frame(scope_of(context.role_name, context.schema_name), context), context)
+    return _Entered(context.frame, context)
 
 
 def public_schema() -> AbstractContextManager[None]:
@@ -147,8 +154,7 @@ def _refuse_open_transaction(scope: Scope) -> None:
     """Entering another context inside a transaction is a bug: say so before the first query does."""
     for connection in connections.all(initialized_only=True):
         raw = connection.connection
-        # UNKNOWN: the connection is lost, and its transaction with it.
-        if raw is None or raw.pgconn.transaction_status in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN):
+        if raw is None or raw.pgconn.transaction_status in _NO_TRANSACTION:
             continue
         wall = wall_of(raw)
         bound = wall.bound(raw.pgconn.transaction_status)

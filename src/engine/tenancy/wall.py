@@ -24,10 +24,13 @@ from psycopg import pq, sql
 from psycopg._queries import PostgresQuery
 from psycopg.client_cursor import ClientCursor
 from psycopg.copy import Copy, Writer
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import Row
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_IDLE = int(pq.TransactionStatus.IDLE)
+# How nearly every statement begins; none of them controls a transaction.
+_ORDINARY = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE"))
 _TRANSACTION_CONTROL = re.compile(
     r"\s*(?P<verb>SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START\s+TRANSACTION|END|ABORT)\b", re.IGNORECASE
 )
@@ -97,12 +100,12 @@ class Wall:
 
     def bound(self, status: int) -> Scope | None:
         """The scope that the open transaction belongs to, None outside one."""
-        return None if status == pq.TransactionStatus.IDLE else self._bound
+        return None if status == _IDLE else self._bound
 
-    def settings_for(self, status: int) -> bytes | None:
-        """The settings to send before the next statement, None when they still hold."""
-        scope = self.scope()
-        self.observe(status)
+    def settings_for(self, scope: Scope, pgconn: PGconn) -> bytes | None:
+        """The settings to send before the next statement of `scope`, None when they still hold."""
+        if pgconn.transaction_status == _IDLE:
+            self._sent = self._bound = None
         bound = self._bound
         if bound is not None and bound is not scope and bound != scope and not self.switch_allowed():
             raise ContextSwitchError(
@@ -111,18 +114,17 @@ class Wall:
             )
         return None if self._sent is scope else scope.settings
 
-    def sent(self, status: int) -> None:
-        """Note that the settings of the present scope took effect; `status` is the one after it."""
-        scope = self.scope()
+    def sent(self, scope: Scope, status: int) -> None:
+        """Note that the settings of `scope` took effect; `status` is the one after them."""
         if scope is not self._latest:
             self._latest = scope
             self.scopes_seen.add(scope)
-        if status != pq.TransactionStatus.IDLE:
+        if status != _IDLE:
             self._sent = self._bound = scope
 
     def observe(self, status: int) -> None:
         """Forget a transaction that is over: its settings ended with it."""
-        if status == pq.TransactionStatus.IDLE:
+        if status == _IDLE:
             self._sent = self._bound = None
 
     def forget(self) -> None:
@@ -182,17 +184,11 @@ class WalledCursor(ClientCursor[Row]):
         binary: bool | None = None,
     ) -> Self:
         wall, pgconn = wall_of(self._conn), self._conn.pgconn
-        control = _TRANSACTION_CONTROL.match(query if isinstance(query, str) else _as_text(query, self))
-        if control:
-            wall.observe(pgconn.transaction_status)
-            super().execute(query, params, prepare=prepare, binary=binary)
-            if control["verb"].upper() in _ROLLBACKS:
-                wall.forget()
-            elif wall.switch_allowed():
-                # A block inside a test's outer transaction belongs to the context that opens it.
-                wall.unbind()
-            return self
-        settings = wall.settings_for(pgconn.transaction_status)
+        text = query if isinstance(query, str) else _as_text(query, self)
+        if text[:6] not in _ORDINARY and (control := _TRANSACTION_CONTROL.match(text)):
+            return self._control_transaction(wall, control["verb"].upper(), query, params)
+        scope = wall.scope()
+        settings = wall.settings_for(scope, pgconn)
         if settings is None:
             super().execute(query, params, prepare=prepare, binary=binary)
             return self
@@ -204,7 +200,17 @@ class WalledCursor(ClientCursor[Row]):
             raise
         finally:
             self._ahead = b""
-        wall.sent(pgconn.transaction_status)
+        wall.sent(scope, pgconn.transaction_status)
+        return self
+
+    def _control_transaction(self, wall: Wall, verb: str, query: Any, params: Any) -> Self:
+        wall.observe(self._conn.pgconn.transaction_status)
+        super().execute(query, params)
+        if verb in _ROLLBACKS:
+            wall.forget()
+        elif wall.switch_allowed():
+            # A block inside a test's outer transaction belongs to the context that opens it.
+            wall.unbind()
         return self
 
     def _convert_query(self, query: Any, params: Any = None) -> PostgresQuery:
@@ -233,10 +239,11 @@ class WalledCursor(ClientCursor[Row]):
     def _send_settings_first(self, method: str) -> None:
         """These bypass execute(): their settings go ahead of them, in a transaction that lasts."""
         status = self._conn.pgconn.transaction_status
-        if status == pq.TransactionStatus.IDLE and self._conn.autocommit:
+        if status == _IDLE and self._conn.autocommit:
             raise WallError(f"{method}() needs an open transaction, so that its scope can be sent ahead of it")
         wall = wall_of(self._conn)
-        settings = wall.settings_for(status)
+        scope = wall.scope()
+        settings = wall.settings_for(scope, self._conn.pgconn)
         if settings is None:
             return
         try:
@@ -244,7 +251,7 @@ class WalledCursor(ClientCursor[Row]):
         except BaseException:
             wall.forget()
             raise
-        wall.sent(self._conn.pgconn.transaction_status)
+        wall.sent(scope, self._conn.pgconn.transaction_status)
 
 
 def _as_text(query: Any, cursor: ClientCursor[Any]) -> str:

@@ -1,7 +1,9 @@
-"""One variant in a process of its own: reads a number of requests, answers with seconds.
+"""One design in a process of its own: as a WSGI application that a server loads, or called directly.
 
-The WSGI application is called directly: an HTTP server would cost all three the same and so
-bring the ratios closer to 1 than they are.
+    granian --interface wsgi tests.benchmarks.routing_variants.child:application
+    python -m tests.benchmarks.routing_variants.child     reads a number of requests, answers with seconds
+
+BENCH_VARIANT names the design, BENCH_DATABASE_URL its database.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import os
 import sys
 import time
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,47 +78,54 @@ def configure(variant: str, url: str) -> None:
             "DATABASE_ORGANIZATIONS_PER_CONNECTION": 200,
             "PLATFORM_HOST": f"platform.{BASE}",
             "HOOKS_HOST": f"hooks.{BASE}",
-            "MIDDLEWARE": [
-                "engine.tenancy.routing.OrganizationMiddleware",
-                "tests.benchmarks.routing_variants.child.BenchUrls",
-            ],
+            "MIDDLEWARE": ["engine.tenancy.routing.OrganizationMiddleware"],
         }
     from django.conf import settings
 
     settings.configure(**common)
 
 
-class BenchUrls:
-    """Serves the benchmark's own endpoint where the platform would serve an organization's."""
-
-    def __init__(self, get_response: Any) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: Any) -> Any:
-        request.urlconf = "tests.benchmarks.routing_variants.urls"
-        return self.get_response(request)
-
-
-def main() -> None:
-    variant, url = sys.argv[1], os.environ["BENCH_DATABASE_URL"]
-    configure(variant, url)
+def load(variant: str) -> Any:
+    """The WSGI application of a design."""
+    configure(variant, os.environ["BENCH_DATABASE_URL"])
     import django
 
     django.setup()
+    # The benchmark's endpoint, where the platform would serve an organization's.
+    sys.modules["config.urls_organization"] = import_module("tests.benchmarks.routing_variants.urls")
     from django.core.handlers.wsgi import WSGIHandler
 
-    application = WSGIHandler()
+    return WSGIHandler()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "application":
+        return load(os.environ["BENCH_VARIANT"])
+    raise AttributeError(name)
+
+
+def main() -> None:
+    variant = os.environ["BENCH_VARIANT"]
+    called = load(variant)
     print("ready", flush=True)
     for line in sys.stdin:
         count = int(line)
         began = time.perf_counter()
         for number in range(count):
-            request(application, number % ORGANIZATIONS, variant)
+            request(called, number % ORGANIZATIONS, variant)
         print(time.perf_counter() - began, flush=True)
 
 
+def check(variant: str, organization: int, body: bytes) -> None:
+    """Stop the run unless `body` is the right organization's answer."""
+    answer = json.loads(body)
+    expected = "plain" if variant == "plain" else f"o{organization}"
+    if answer["owner"] != expected or len(answer["data"]) != 20:
+        raise SystemExit(f"{variant}: organization {organization} got {answer}")
+
+
 def request(application: Any, organization: int, variant: str) -> None:
-    """One GET, whose answer has to be the right organization's."""
+    """One GET without a server in between."""
     status: list[str] = []
     environ = {
         "REQUEST_METHOD": "GET",
@@ -136,11 +146,11 @@ def request(application: Any, organization: int, variant: str) -> None:
         "wsgi.run_once": False,
     }
     response = application(environ, lambda code, headers, exc_info=None: status.append(code))
-    body = json.loads(b"".join(response))
+    body = b"".join(response)
     response.close()
-    expected = "plain" if variant == "plain" else f"o{organization}"
-    if status != ["200 OK"] or body["owner"] != expected or len(body["data"]) != 20:
-        raise SystemExit(f"{variant}: organization {organization} got {status} {body}")
+    if status != ["200 OK"]:
+        raise SystemExit(f"{variant}: organization {organization} got {status}")
+    check(variant, organization, body)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,12 @@ def items(_request: HttpRequest) -> JsonResponse:
 
     first = Item.objects.get(pk=1)
     rows = Item.objects.filter(id__gt=5).order_by("id")[:20]
-    return JsonResponse(
+    response = JsonResponse(
         {"owner": first.name, "data": [{"id": row.id, "name": row.name, "amount": row.amount_minor} for row in rows]}
     )
+    # Django's CommonMiddleware would; without it the server sends chunks.
+    response["Content-Length"] = len(response.content)
+    return response
 
 
 urlpatterns = [path("items", items)]

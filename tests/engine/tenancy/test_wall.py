@@ -71,7 +71,7 @@ def test_a_transaction_sends_its_settings_once(probes, org_a):
     with organization(org_a), transaction.atomic():
         assert one(WHOSE) == "a"
         wall = connection.wall
-        assert wall.settings_for(connection.connection.pgconn.transaction_status) is None
+        assert wall.settings_for(wall.scope(), connection.connection.pgconn) is None
         assert one(WHOSE) == "a"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql.base import CursorMixin
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 from django.db.backends.postgresql.features import DatabaseFeatures as PostgresFeatures
 from django_tenants.postgresql_backend import base as django_tenants_backend
 from psycopg import ClientCursor
@@ -50,8 +51,9 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
     def set_schema_to_public(self) -> None:
         """Called by the parent's __init__; a fresh connection is nowhere until a context is entered."""
 
-    def _handle_search_path(self, cursor: Any = None) -> None:
-        """The path travels with the query."""
+    def _cursor(self, name: str | None = None) -> Any:
+        """Django's own: django-tenants' sends the search path here, ours travels with the query."""
+        return PostgresWrapper._cursor(self, name)
 
     def get_connection_params(self) -> dict[str, Any]:
         if self.settings_dict["OPTIONS"].get("server_side_binding"):
@@ -118,8 +120,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
         """
         if self.connection is not None and not self.in_atomic_block:
             seen = self.connection.__dict__.get("keystead_wall")
-            limit = settings.DATABASE_ORGANIZATIONS_PER_CONNECTION
-            if isinstance(seen, Wall) and len(seen.scopes_seen) > limit:
+            if isinstance(seen, Wall) and len(seen.scopes_seen) > settings.DATABASE_ORGANIZATIONS_PER_CONNECTION:
                 self.close()
                 return
         super().close_if_unusable_or_obsolete()
