@@ -9,8 +9,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from engine.errors import DomainError
+from engine.principals import SYSTEM, Principal
 from provisioning import flows, pool
 from provisioning.models import Flow, FlowKind
+from shared.operator_log import services as operator_log
 from shared.organizations.models import Domain, Environment, Organization
 from shared.organizations.rules import slug_problem
 from shared.plans.models import Plan
@@ -55,7 +57,7 @@ class Birth:
     cell: str = "default"
 
 
-def request_organization(*, birth: Birth) -> Flow:
+def request_organization(*, birth: Birth, by: Principal = SYSTEM) -> Flow:
     """Record a new organization and the flow that makes it, or fail with nothing recorded.
 
     Call inside `public_schema()`. Raises InvalidSlugError, SlugTakenError, UnknownPlanError or
@@ -86,6 +88,12 @@ def request_organization(*, birth: Birth) -> Flow:
             )
             Domain.objects.create(host=host, organization=row, is_canonical=True)
             flow = flows.start(kind=FlowKind.CREATE, organization=row, parameters={"admin_email": birth.admin_email})
+            operator_log.record(
+                action="organization.requested",
+                by=by,
+                organization_id=row.id,
+                detail={"slug": birth.slug, "plan": birth.plan_code},
+            )
     except IntegrityError as error:
         # The unique constraints decide, so that of two creates at the same instant one wins.
         raise SlugTakenError(

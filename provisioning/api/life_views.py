@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rest_framework.response import Response
 
-from engine.api.access import OPERATOR
+from engine.api.access import OPERATOR_READ, OPERATOR_WRITE
 from engine.api.views import APIView, Request, operation
 from provisioning import offboarding, suspension
 from provisioning.api import life_serializers as s
@@ -19,7 +19,7 @@ from provisioning.api.views import organization_with_flows
 class _Verb(APIView):
     """A POST with a reason that changes an organization and answers with how it is then."""
 
-    permission = OPERATOR
+    permission = OPERATOR_WRITE
     verb: Callable[..., Any]
 
     def act(self, request: Request, organization_id: UUID) -> Response:
@@ -61,7 +61,7 @@ class Resume(_Verb):
 
 
 class OffboardingView(APIView):
-    permission = OPERATOR
+    permissions = {"GET": OPERATOR_READ, "POST": OPERATOR_WRITE}
 
     @operation(
         id="offboarding_get",
@@ -88,7 +88,7 @@ class OffboardingView(APIView):
 
 
 class OffboardingApproval(APIView):
-    permission = OPERATOR
+    permission = OPERATOR_WRITE
 
     @operation(
         id="offboarding_approve",
@@ -105,7 +105,7 @@ class OffboardingApproval(APIView):
 
 
 class OffboardingCancellation(APIView):
-    permission = OPERATOR
+    permission = OPERATOR_WRITE
 
     @operation(
         id="offboarding_cancel",

@@ -6,18 +6,19 @@ from uuid import UUID
 
 from rest_framework.response import Response
 
-from engine.api.access import OPERATOR
+from engine.api.access import OPERATOR_READ, OPERATOR_WRITE
 from engine.api.views import APIView, Request, operation
 from engine.errors import NotFound
 from engine.idempotency.decorators import idempotent
 from provisioning import services
 from provisioning.api import serializers as s
 from shared.organizations.models import Organization
+from shared.plans import services as plans
 from shared.plans.models import Plan
 
 
 class OrganizationList(APIView):
-    permission = OPERATOR
+    permissions = {"GET": OPERATOR_READ, "POST": OPERATOR_WRITE}
 
     @operation(
         id="organizations_list",
@@ -43,12 +44,12 @@ class OrganizationList(APIView):
     def post(self, request: Request) -> Response:
         valid = self.valid(request)
         birth = services.Birth(plan_code=valid.pop("plan"), **valid)
-        flow = services.request_organization(birth=birth)
+        flow = services.request_organization(birth=birth, by=request.principal)
         return Response(s.OrganizationDetailBody(organization_with_flows(flow.organization_id)).data, status=202)
 
 
 class OrganizationDetail(APIView):
-    permission = OPERATOR
+    permission = OPERATOR_READ
 
     @operation(
         id="organizations_get",
@@ -61,11 +62,51 @@ class OrganizationDetail(APIView):
 
 
 class PlanList(APIView):
-    permission = OPERATOR
+    permissions = {"GET": OPERATOR_READ, "POST": OPERATOR_WRITE}
 
-    @operation(id="plans_list", tag="Organizations", summary="List plans", response=s.PlanBody(many=True))
+    @operation(id="plans_list", tag="Plans", summary="List plans", response=s.PlanBody(many=True))
     def get(self, request: Request) -> Response:
         return self.page(Plan.objects.all(), s.PlanBody)
+
+    @operation(
+        id="plans_create",
+        tag="Plans",
+        summary="Make a plan",
+        request=s.CreatePlan,
+        response={201: s.PlanBody},
+        problems=(409,),
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        row = plans.create(by=request.principal, **self.valid(request))
+        return Response(s.PlanBody(row).data, status=201)
+
+
+class PlanDetail(APIView):
+    permissions = {"GET": OPERATOR_READ, "PATCH": OPERATOR_WRITE}
+
+    @operation(id="plans_get", tag="Plans", summary="Get a plan", response=s.PlanBody)
+    def get(self, request: Request, plan_id: UUID) -> Response:
+        return Response(s.PlanBody(_plan(plan_id)).data)
+
+    @operation(
+        id="plans_change",
+        tag="Plans",
+        summary="Change a plan",
+        description="The limits count at once for every organization that has the plan.",
+        request=s.ChangePlan,
+        response=s.PlanBody,
+    )
+    def patch(self, request: Request, plan_id: UUID) -> Response:
+        row = plans.change(code=_plan(plan_id).code, by=request.principal, **self.valid(request))
+        return Response(s.PlanBody(row).data)
+
+
+def _plan(plan_id: UUID) -> Plan:
+    row = Plan.objects.filter(id=plan_id).first()
+    if row is None:
+        raise NotFound
+    return row
 
 
 def organization_with_flows(organization_id: UUID) -> Organization:

@@ -132,9 +132,10 @@ class NewOperator:
 
 
 def create_operator(*, email: str, password: str, display_name: str = "") -> NewOperator:
-    """Make an account of platform staff. Call it in `public_schema()`.
+    """Make an account of platform staff, which may do nothing yet: `shared.operators` gives it a role.
 
-    Raises NotOnThePlatform elsewhere, InvalidInput (field email), WeakPassword, OperatorExists.
+    Call it in `public_schema()`. Raises NotOnThePlatform elsewhere, InvalidInput (field email), WeakPassword,
+    OperatorExists.
     """
     if principal_kind() != "operator":
         raise NotOnThePlatform("operators stand in the public schema; enter public_schema() first")

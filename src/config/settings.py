@@ -35,6 +35,7 @@ _BOTH = [
 SHARED_APPS = [
     "shared.plans",
     "shared.organizations",
+    "shared.operators",
     "shared.operator_log",
     "engine.outbox",
     "provisioning",
@@ -42,6 +43,7 @@ SHARED_APPS = [
     "django.contrib.auth",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     *_BOTH,
 ]
 TENANT_APPS = [

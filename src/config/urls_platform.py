@@ -7,6 +7,7 @@ from engine.api import documentation, health, openapi
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.health),
     path("v1/", include("shared.accounts.api.urls")),
+    path("v1/", include("shared.operators.api.urls")),
     path("v1/", include("shared.operator_log.api.urls")),
     path("v1/", include("provisioning.api.urls")),
     *documentation.urlpatterns_for(openapi.PLATFORM),

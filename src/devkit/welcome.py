@@ -87,11 +87,17 @@ def _operator(stack: Stack, password: str) -> tuple[str, str]:
     """E-mail address and authenticator secret of an operator."""
     words = {"KEYSTEAD_OPERATOR_PASSWORD": password}
     try:
-        return OPERATOR, stack.cli("operator", "create", "--email", OPERATOR, secrets=words).strip()
+        return OPERATOR, _made(stack, OPERATOR, words)
     except ProcessFailed:
         # Made before an interruption, or for another state folder: the secret was shown once, to nobody.
         another = OPERATOR.replace("@", f"-{secrets.token_hex(3)}@")
-        return another, stack.cli("operator", "create", "--email", another, secrets=words).strip()
+        return another, _made(stack, another, words)
+
+
+def _made(stack: Stack, email: str, words: dict[str, str]) -> str:
+    """The authenticator secret of a new admin; recovery codes follow it."""
+    shown = stack.cli("operator", "create", "--email", email, "--role", "admin", secrets=words)
+    return shown.partition("\n")[0].strip()
 
 
 def sign_in(stack: Stack, *, email: str, password: str) -> str:

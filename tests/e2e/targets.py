@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-from django_otp.oath import TOTP
 from rest_framework.test import APIClient
 
 from engine.api import openapi
-from engine.ids import uuid7
 from engine.tenancy import directory
-from engine.tenancy.context import public_schema
-from shared.accounts import services as accounts
+from shared.operators.rules import Role
 from tests.e2e.examples import ID_SUFFIX
-from tests.factories import access
+from tests.factories import access, operators
 from tests.harness import environment
 
 ORGANIZATION_HOST = f"org-a.{environment.BASE_DOMAIN}"
@@ -62,14 +57,8 @@ def member_token() -> str:
 
 
 def operator_token() -> str:
-    """The token of a new operator, signed in with a one-time code."""
-    email = f"operator-{uuid7().hex[-12:]}@example.com"
-    with public_schema():
-        made = accounts.create_operator(email=email, password=access.PASSWORD)
-        secret = parse_qs(urlsplit(made.otpauth_url).query)["secret"][0]
-        code = str(TOTP(base64.b32decode(secret + "=" * (-len(secret) % 8))).token()).zfill(6)
-        _, token = accounts.sign_in(email=email, password=access.PASSWORD, code=code)
-    return token
+    """The token of a new admin of the platform."""
+    return operators.operator(Role.ADMIN).token
 
 
 @dataclass

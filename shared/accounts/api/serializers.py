@@ -12,9 +12,9 @@ class CreateSession(StrictSerializer):
     email = TextField(max_length=254, help_text="The account's e-mail address, in any case.")
     password = TextField(max_length=passwords.CHARACTERS_MAX, trim_whitespace=False, write_only=True)
     otp = TextField(
-        max_length=6,
+        max_length=20,
         required=False,
-        help_text="The one-time code of the authenticator. Operators always need one.",
+        help_text="The one-time code of the authenticator, or a recovery code. Operators always need one.",
     )
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
 from engine import ids
@@ -9,7 +7,7 @@ from engine.api.fields import OutputSerializer, StrictSerializer, TextField, Typ
 from shared.operator_log.models import ACTORS, Act
 
 
-class OperatorBody(OutputSerializer):
+class ActorOfActBody(OutputSerializer):
     """Who acted."""
 
     kind = serializers.ChoiceField(choices=sorted(ACTORS))
@@ -23,7 +21,7 @@ class ActBody(OutputSerializer):
     id = TypeIdField("act")
     created_at = serializers.DateTimeField()
     action = serializers.CharField()
-    actor = OperatorBody()
+    actor = ActorOfActBody()
     organization = serializers.SerializerMethodField()
     reason = serializers.CharField(allow_blank=True)
     detail = serializers.DictField()
@@ -36,12 +34,8 @@ class ActBody(OutputSerializer):
 class ActFilter(StrictSerializer):
     """What to look for."""
 
-    organization = TypeIdField("org", required=False, help_text="Only what was done to this organization.")
-    operator = TypeIdField("opr", required=False, help_text="Only what this operator did.")
+    organization = TypeIdField(
+        "org", required=False, source="organization_id", help_text="Only what was done to this organization."
+    )
+    operator = TypeIdField("opr", required=False, source="operator_id", help_text="Only what this operator did.")
     action = TextField(max_length=64, required=False, help_text="Only acts of this kind.")
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """By the names that the selector knows."""
-        found = super().to_internal_value(data)
-        renamed = {"organization": "organization_id", "operator": "operator_id"}
-        return {renamed.get(name, name): value for name, value in found.items()}

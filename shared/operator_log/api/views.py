@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from rest_framework.response import Response
 
-from engine.api.access import OPERATOR
+from engine.api.access import OPERATOR_READ
 from engine.api.views import APIView, Request, operation
 from shared.operator_log import selectors
 from shared.operator_log.api.serializers import ActBody, ActFilter
 
 
 class ActList(APIView):
-    permission = OPERATOR
+    permission = OPERATOR_READ
 
     @operation(
         id="operator_acts_list",

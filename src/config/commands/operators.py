@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from uuid import UUID
+
 import click
 from rich.table import Column, Table
 
-from config.terminal import err, fail, out, set_up_django
+from config.terminal import at_the_terminal, err, fail, out, set_up_django
+
+if TYPE_CHECKING:
+    from shared.operators.services import Authenticator
+
+ROLES = click.Choice(["support", "admin"])
 
 
 @click.group()
@@ -15,6 +23,7 @@ def operator() -> None:
 
 @operator.command()
 @click.option("--email", required=True)
+@click.option("--role", type=ROLES, required=True, help="support reads, admin changes things.")
 @click.option("--name", "display_name", default="")
 @click.option(
     "--password",
@@ -24,16 +33,75 @@ def operator() -> None:
     confirmation_prompt=True,
     help="Asked for unless KEYSTEAD_OPERATOR_PASSWORD holds it.",
 )
-def create(email: str, display_name: str, password: str) -> None:
-    """Create an operator and print the secret for an authenticator app, once."""
+def create(email: str, role: str, display_name: str, password: str) -> None:
+    """Create an operator; print the secret for an authenticator app and recovery codes, once."""
     set_up_django()
     from engine.tenancy.context import public_schema
-    from shared.accounts import services as accounts
+    from shared.operators import services as operators
 
     with public_schema():
-        made = accounts.create_operator(email=email, password=password, display_name=display_name)
-    out.print(made.otpauth_url, soft_wrap=True, markup=False)
-    err.print("Shown once: put it into an authenticator app. Every sign-in needs a code from it.")
+        made = operators.create(
+            email=email, password=password, role=role, display_name=display_name, by=at_the_terminal()
+        )
+    _show(made)
+
+
+@operator.command("list")
+def list_() -> None:
+    """Operators with their roles."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.operators import selectors
+
+    table = Table(Column("id", no_wrap=True, min_width=30), "email", "role", "state", "last sign-in", box=None)
+    with public_schema():
+        for row in selectors.operators().order_by("user_id"):
+            seen = f"{row.user.last_login:%Y-%m-%d %H:%M} UTC" if row.user.last_login else ""
+            table.add_row(row.public_id, row.user.email, row.role, row.user.state, seen)
+    out.print(table)
+
+
+@operator.command("set-role")
+@click.argument("email")
+@click.argument("role", type=ROLES)
+@click.option("--reason", default="")
+def set_role(email: str, role: str, reason: str) -> None:
+    """Give the operator EMAIL another ROLE, from the next request on."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.operators import services as operators
+
+    with public_schema():
+        operators.set_role(operator_id=_id_of(email), role=role, reason=reason, by=at_the_terminal())
+    out.print(f"{email} is {role}")
+
+
+@operator.command()
+@click.argument("email")
+@click.option("--reason", default="")
+def disable(email: str, reason: str) -> None:
+    """Close the account of the operator EMAIL for good: sessions and impersonations end at once."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.operators import services as operators
+
+    with public_schema():
+        operators.disable(operator_id=_id_of(email), reason=reason, by=at_the_terminal())
+    out.print(f"{email} is disabled")
+
+
+@operator.command("reset-totp")
+@click.argument("email")
+@click.option("--reason", default="")
+def reset_totp(email: str, reason: str) -> None:
+    """Give the operator EMAIL a new authenticator and recovery codes; the old ones and all sessions are dead."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.operators import services as operators
+
+    with public_schema():
+        made = operators.reset_totp(operator_id=_id_of(email), reason=reason, by=at_the_terminal())
+    _show(made)
 
 
 @operator.command()
@@ -61,3 +129,20 @@ def log(slug: str | None, action: str, limit: int) -> None:
         who = row.actor_display or row.actor.public_id
         table.add_row(f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC", who, row.action, whom, row.reason)
     out.print(table)
+
+
+def _id_of(email: str) -> UUID:
+    from shared.accounts import selectors as accounts
+
+    user = accounts.user_by_email(email=email)
+    if user is None:
+        fail(f"there is no operator {email!r}; see `keystead operator list`")
+    return user.id
+
+
+def _show(made: Authenticator) -> None:
+    out.print(made.otpauth_url, soft_wrap=True, markup=False)
+    for code in made.recovery_codes:
+        out.print(code)
+    err.print("Shown once: put the URL into an authenticator app; every sign-in needs a code from it.")
+    err.print("Keep the codes below it in a safe place: each stands in for one code of a lost authenticator.")

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from config.commands import life
-from config.terminal import err, fail, out, set_up_django
+from config.terminal import at_the_terminal, err, fail, out, set_up_django
 
 _BUSY_SECONDS = 0.2
 
@@ -54,7 +54,8 @@ def create(slug: str, **options: str) -> None:
             err.print(f"{slug} was begun before; going on with step {flow.step}")
         else:
             options["name"] = options["name"] or slug
-            flow = services.request_organization(birth=services.Birth(slug=slug, **options))
+            birth = services.Birth(slug=slug, **options)
+            flow = services.request_organization(birth=birth, by=at_the_terminal())
     with err.status("starting") as status:
 
         def tell(step: str, state: str) -> None:
@@ -162,10 +163,13 @@ def create_plan(code: str, title: str, **limits: int) -> None:
     """Create the plan CODE, or change its limits."""
     set_up_django()
     from engine.tenancy.context import public_schema
-    from shared.plans.models import Plan
+    from shared.plans import services as plans
 
     with public_schema():
-        row, made = Plan.objects.update_or_create(code=code, defaults={"title": title or code, **limits})
+        try:
+            row, made = plans.create(code=code, title=title, by=at_the_terminal(), **limits), True
+        except plans.PlanExists:
+            row, made = plans.change(code=code, title=title or code, by=at_the_terminal(), **limits), False
     out.print(f"{row.public_id} {row.code} {'created' if made else 'changed'}")
 
 

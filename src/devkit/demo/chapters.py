@@ -81,7 +81,9 @@ def _two_organizations(story: Story, stack: Stack, run_id: str) -> tuple[Tenant,
 
 def _operator(story: Story, stack: Stack, run_id: str) -> Platform:
     email, password = f"{run_id}.{OPERATOR}", secrets.token_urlsafe(PASSWORD_BYTES)
-    otpauth = stack.cli("operator", "create", "--email", email, "--password", password).strip()
+    shown = stack.cli("operator", "create", "--email", email, "--role", "admin", "--password", password)
+    # Recovery codes follow it.
+    otpauth = shown.partition("\n")[0].strip()
     seed = parse_qs(urlsplit(otpauth).query)["secret"][0]
     return story.ask(
         "An operator signs in with password and one-time code (they always need both)",

@@ -25,7 +25,8 @@ class Marker(Enum):
 
     PUBLIC = "public"
     AUTHENTICATED = "authenticated"
-    OPERATOR = "operator"
+    OPERATOR_READ = "operator_read"
+    OPERATOR_WRITE = "operator_write"
     SIGNED_IN = "signed_in"
 
 
@@ -33,8 +34,10 @@ PUBLIC = Marker.PUBLIC
 """Anyone may call it, signed in or not."""
 AUTHENTICATED = Marker.AUTHENTICATED
 """Every principal of the organization may call it: it is about the caller itself."""
-OPERATOR = Marker.OPERATOR
-"""Platform staff only."""
+OPERATOR_READ = Marker.OPERATOR_READ
+"""Platform staff whose role lets them look."""
+OPERATOR_WRITE = Marker.OPERATOR_WRITE
+"""Platform staff whose role lets them change things."""
 SIGNED_IN = Marker.SIGNED_IN
 """Every principal may call it, on an organization's host or on the platform's."""
 
@@ -67,6 +70,12 @@ class Checker(Protocol):
     def __call__(self, *, principal: Principal, permission: str, resource: Any = None) -> Decision: ...
 
 
+class OperatorChecker(Protocol):
+    """Whether an operator's role lets them look, or (``write``) change things."""
+
+    def __call__(self, *, principal: Principal, write: bool) -> bool: ...
+
+
 class PermissionRefused(DomainError):
     """The caller is known and lacks the permission; ``reason`` says why."""
 
@@ -80,12 +89,20 @@ class NoChecker(RuntimeError):
 
 
 _checker: Checker | None = None
+_operator_checker: OperatorChecker | None = None
 
 
 def set_checker(checker: Checker | None) -> Checker | None:
     """Install the function that decides, once, at start. Returns the one that was there before."""
     global _checker
     previous, _checker = _checker, checker
+    return previous
+
+
+def set_operator_checker(checker: OperatorChecker | None) -> OperatorChecker | None:
+    """As `set_checker`, for what operators may do on the platform's host."""
+    global _operator_checker
+    previous, _operator_checker = _operator_checker, checker
     return previous
 
 
@@ -162,8 +179,16 @@ def _require_kind(principal: Principal, marker: Marker) -> None:
     if marker is SIGNED_IN:
         return
     is_operator = principal.kind == "operator"
-    if is_operator != (marker is OPERATOR):
-        raise PermissionRefused(reason="operators_only" if marker is OPERATOR else "members_only")
+    if marker is AUTHENTICATED:
+        if is_operator:
+            raise PermissionRefused(reason="members_only")
+        return
+    if not is_operator:
+        raise PermissionRefused(reason="operators_only")
+    if _operator_checker is None:
+        raise NoChecker("engine.api.access.set_operator_checker was not called at start")
+    if not _operator_checker(principal=principal, write=marker is OPERATOR_WRITE):
+        raise PermissionRefused("Your role does not allow this.", reason="operator_role")
 
 
 def _require(principal: Principal, permission: str, *, anywhere: bool) -> None:

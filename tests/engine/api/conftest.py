@@ -34,8 +34,10 @@ def api(org_a: OrganizationContext) -> Iterator[APIClient]:
             reason="no_grant",
         )
     )
+    previous_of_operators = access.set_operator_checker(lambda *, principal, write: not write)
     yield client_of(org_a)
     access.set_checker(previous)
+    access.set_operator_checker(previous_of_operators)
     urls_organization.urlpatterns[:] = patterns
     clear_url_caches()
 

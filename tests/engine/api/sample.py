@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from engine import ids
 from engine.api import fields
-from engine.api.access import AUTHENTICATED, OPERATOR, PUBLIC
+from engine.api.access import AUTHENTICATED, OPERATOR_READ, OPERATOR_WRITE, PUBLIC
 from engine.api.paths import typeid
 from engine.api.views import APIView, Request, operation
 from engine.errors import DomainError
@@ -131,9 +131,12 @@ class Mine(SampleView):
 
 
 class Staff(SampleView):
-    permission = OPERATOR
+    permissions = {"GET": OPERATOR_READ, "POST": OPERATOR_WRITE}
 
     def get(self, request: Request) -> Response:
+        return Response({})
+
+    def post(self, request: Request) -> Response:
         return Response({})
 
 

@@ -38,6 +38,7 @@ def test_a_missing_permission_is_named(signed_in: APIClient) -> None:
 def test_markers_tell_staff_from_members(api: APIClient) -> None:
     api.credentials(HTTP_AUTHORIZATION="Bearer operator")
     assert api.get("/v1/staff").status_code == 200
+    assert problem_of(api.post("/v1/staff", {}), 403, "permission_denied")["reason"] == "operator_role"
     problem_of(api.get("/v1/mine"), 403, "permission_denied")
     api.credentials(HTTP_AUTHORIZATION="Bearer member")
     assert api.get("/v1/mine").status_code == 200

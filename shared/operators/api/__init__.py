@@ -1,0 +1,1 @@
+"""Operators over HTTP, on the platform's host."""

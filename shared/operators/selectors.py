@@ -1,0 +1,36 @@
+"""Reads of operators. Call them in `public_schema()`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from engine.errors import NotFound
+from engine.principals import Principal
+from shared.operators import rules
+from shared.operators.models import Operator, OperatorQuerySet
+
+__all__ = ["Operator", "may", "operator", "operators", "role_of"]
+
+
+def operators() -> OperatorQuerySet:
+    """Every operator with the account."""
+    return Operator.objects.select_related("user")
+
+
+def operator(*, operator_id: UUID) -> Operator:
+    """One operator. Raises NotFound."""
+    found = operators().filter(user_id=operator_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def role_of(*, operator_id: UUID) -> str:
+    """The role of an operator who can sign in, empty when there is none."""
+    found = Operator.objects.filter(user_id=operator_id, user__is_active=True)
+    return found.values_list("role", flat=True).first() or ""
+
+
+def may(*, principal: Principal, write: bool) -> bool:
+    """Whether the operator may read, or change things too. One query, so that a change counts at once."""
+    return principal.kind == "operator" and rules.allows(role_of(operator_id=principal.id), write=write)
