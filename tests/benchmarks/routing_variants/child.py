@@ -19,15 +19,17 @@ from urllib.parse import urlsplit
 
 ORGANIZATIONS = 20
 BASE = "bench.test"
+LOGIN_SECRET = "only for the benchmark, which keeps no secrets"
 
 
 def configure(variant: str, url: str) -> None:
-    """Settings of the three variants, equal but for what is compared."""
+    """Settings of the variants, equal but for what is compared."""
     parts = urlsplit(url)
     engines = {
         "plain": "django.db.backends.postgresql",
         "stock": "django_tenants.postgresql_backend",
         "ours": "engine.tenancy.postgres",
+        "login": "engine.tenancy.postgres_logins",
     }
     common: dict[str, Any] = {
         "SECRET_KEY": "only for the benchmark, which keeps no secrets",
@@ -64,7 +66,7 @@ def configure(variant: str, url: str) -> None:
             "DATABASE_ROUTERS": ["django_tenants.routers.TenantSyncRouter"],
             "MIDDLEWARE": ["django_tenants.middleware.main.TenantMainMiddleware"],
         }
-    if variant == "ours":
+    if variant in ("ours", "login"):
         common |= {
             "INSTALLED_APPS": [
                 "django.contrib.contenttypes",
@@ -76,6 +78,9 @@ def configure(variant: str, url: str) -> None:
             "TENANT_APPS": ["tests.benchmarks.routing_variants"],
             "TENANCY_DIRECTORY": "shared.organizations.directory",
             "DATABASE_ORGANIZATIONS_PER_CONNECTION": 200,
+            "DATABASE_LOGIN_SECRETS": (LOGIN_SECRET,),
+            "DATABASE_LOGIN_CONNECTIONS": 24,
+            "DATABASE_LOGIN_IDLE_SECONDS": 300,
             "PLATFORM_HOST": f"platform.{BASE}",
             "HOOKS_HOST": f"hooks.{BASE}",
             "MIDDLEWARE": ["engine.tenancy.routing.OrganizationMiddleware"],
