@@ -53,7 +53,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
 
     def _cursor(self, name: str | None = None) -> Any:
         """Django's own: django-tenants' sends the search path here, ours travels with the query."""
-        return PostgresWrapper._cursor(self, name)
+        return PostgresWrapper._cursor(self, name)  # type: ignore[attr-defined]
 
     def get_connection_params(self) -> dict[str, Any]:
         if self.settings_dict["OPTIONS"].get("server_side_binding"):
