@@ -247,12 +247,12 @@ def test_the_command_line_fills_and_shows(live_db):
             check=False,
         )
 
-    assert "0 of 8 ready" in keystead("show", owner=False).stdout
+    assert "0 ready for this release, 8 wanted" in keystead("show", owner=False).stdout
     filled = keystead("fill", "--size", "2")
     assert "2 made, 0 of earlier releases dropped" in filled.stdout, filled.stderr
     assert "0 made" in keystead("fill", "--size", "2").stdout
     shown = keystead("show", owner=False).stdout
-    assert "2 of 8 ready" in shown
+    assert "2 ready for this release, 8 wanted" in shown
     assert schemas.fingerprint()[:12] in shown
     refused = keystead("fill", owner=False)
     assert (refused.returncode, "KEYSTEAD_OWNER_DATABASE_URL" in refused.stderr) == (1, True)

@@ -25,13 +25,14 @@ def show() -> None:
 
     table = Table("migrations", "ready", "oldest made at", "", box=None)
     with public_schema():
-        for stock in ready.stocks():
+        stocks = ready.stocks()
+        for stock in stocks:
             word = "" if stock.is_current else "another release's: never handed out by this one"
             table.add_row(stock.fingerprint[:12], str(stock.count), f"{stock.oldest_at:%Y-%m-%d %H:%M} UTC", word)
-        lacking = ready.missing()
     if table.row_count:
         out.print(table)
-    out.print(f"{settings.READY_SCHEMAS - lacking} of {settings.READY_SCHEMAS} ready for this release")
+    count = sum(stock.count for stock in stocks if stock.is_current)
+    out.print(f"{count} ready for this release, {settings.READY_SCHEMAS} wanted")
 
 
 @pool.command()
