@@ -1,4 +1,4 @@
--- fingerprint: 6f8b5fbf776885dc41ed62093c4512bd7d434945445295441c47fedec92e431d
+-- fingerprint: 283db723c8906570f4af1ee63c405635f7e0d8972bc934d82c08c2b848cbb9ce
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -1013,12 +1013,9 @@ CREATE UNIQUE INDEX attempt_one_live_per_payment ON payments_attempt USING btree
 CREATE INDEX audit_entry_resource ON audit_entry USING btree (resource, id);
 CREATE UNIQUE INDEX capture_one_per_payment ON payments_capture USING btree (payment_id) WHERE (NOT ((status)::text = ANY ((ARRAY['refused'::character varying, 'failed'::character varying])::text[])));
 CREATE INDEX checkouts_checkout_credential_id_a44ae226 ON checkouts_checkout USING btree (credential_id);
-CREATE INDEX checkouts_checkout_device_id_f1af5e71 ON checkouts_checkout USING btree (device_id);
 CREATE INDEX checkouts_checkout_open ON checkouts_checkout USING btree (id) WHERE (NOT ((state)::text = ANY ((ARRAY['approved'::character varying, 'confirmation_required'::character varying, 'declined'::character varying, 'expired'::character varying, 'not_recognised'::character varying])::text[])));
 CREATE INDEX checkouts_checkout_person ON checkouts_checkout USING btree (person_id, id);
-CREATE INDEX checkouts_checkout_person_id_56941a69 ON checkouts_checkout USING btree (person_id);
 CREATE INDEX checkouts_checkout_site ON checkouts_checkout USING btree (site_id, id);
-CREATE INDEX checkouts_checkout_site_id_204f7f1a ON checkouts_checkout USING btree (site_id);
 CREATE INDEX checkouts_checkout_template_id_4ba74b7c ON checkouts_checkout USING btree (template_id);
 CREATE INDEX checkouts_usedprobe_checkout_id_a23b3923 ON checkouts_usedprobe USING btree (checkout_id);
 CREATE UNIQUE INDEX consent_one_current ON identity_consent USING btree (person_id, purpose) WHERE (withdrawn_at IS NULL);
@@ -1029,14 +1026,11 @@ CREATE INDEX devices_devicecommand_device_id_a64f73aa ON devices_devicecommand U
 CREATE INDEX devices_devicecredential_device_id_9f02d3b9 ON devices_devicecredential USING btree (device_id);
 CREATE INDEX devices_enrolmentcode_site_id_397824d4 ON devices_enrolmentcode USING btree (site_id);
 CREATE INDEX devices_gatewaysession_credential_id_391f8f4e ON devices_gatewaysession USING btree (credential_id);
-CREATE INDEX devices_gatewaysession_device_id_0133f114 ON devices_gatewaysession USING btree (device_id);
 CREATE INDEX devices_session_device ON devices_gatewaysession USING btree (device_id, id);
 CREATE INDEX idempotency_key_age ON idempotency_key USING btree (created_at);
 CREATE INDEX identity_consent_person_id_edc49103 ON identity_consent USING btree (person_id);
 CREATE INDEX identity_identification_person_id_bc6ffdbb ON identity_identification USING btree (person_id);
 CREATE INDEX identity_identification_template_id_8babaf46 ON identity_identification USING btree (template_id);
-CREATE INDEX identity_person_external_reference_df624288_like ON identity_person USING btree (external_reference varchar_pattern_ops);
-CREATE INDEX identity_template_person_id_feaa64ba ON identity_template USING btree (person_id);
 CREATE INDEX identity_verification_person_id_6936f582 ON identity_verification USING btree (person_id);
 CREATE INDEX identity_verification_template_id_1fb1ed85 ON identity_verification USING btree (template_id);
 CREATE INDEX inbox_message_handled_at ON inbox_message USING btree (handled_at);
@@ -1057,29 +1051,18 @@ CREATE INDEX oauth2_provider_refreshtoken_user_id_da837fce ON oauth2_provider_re
 CREATE UNIQUE INDEX organizationkey_one_active ON keyring_organizationkey USING btree (purpose) WHERE ((state)::text = 'active'::text);
 CREATE INDEX payment_of_person ON payments_payment USING btree (person_id, id DESC);
 CREATE INDEX payment_undecided ON payments_payment USING btree (next_check_at, id) WHERE (((status)::text = ANY ((ARRAY['pending'::character varying, 'unknown'::character varying])::text[])) OR (open_operations > 0));
-CREATE INDEX payments_attempt_charge_key_61d86c36_like ON payments_attempt USING btree (charge_key varchar_pattern_ops);
-CREATE INDEX payments_attempt_payment_id_a18ea4ce ON payments_attempt USING btree (payment_id);
-CREATE INDEX payments_attempt_place_key_a7405498_like ON payments_attempt USING btree (place_key varchar_pattern_ops);
-CREATE INDEX payments_attempt_provider_account_id_f9d36d68 ON payments_attempt USING btree (provider_account_id);
 CREATE INDEX payments_capture_attempt_id_ece9acbd ON payments_capture USING btree (attempt_id);
-CREATE INDEX payments_capture_key_30a757ab_like ON payments_capture USING btree (key varchar_pattern_ops);
 CREATE INDEX payments_capture_payment_id_78db5fb1 ON payments_capture USING btree (payment_id);
 CREATE INDEX payments_ledgeraccount_provider_account_id_c34a9cfa ON payments_ledgeraccount USING btree (provider_account_id);
 CREATE INDEX payments_payment_payment_method_id_c909ff25 ON payments_payment USING btree (payment_method_id);
-CREATE INDEX payments_payment_person_id_2dfa1221 ON payments_payment USING btree (person_id);
 CREATE INDEX payments_paymentmethod_person_id_33e839cc ON payments_paymentmethod USING btree (person_id);
-CREATE INDEX payments_providerevent_provider_account_id_2c27bb16 ON payments_providerevent USING btree (provider_account_id);
-CREATE INDEX payments_providertoken_payment_method_id_a27069b9 ON payments_providertoken USING btree (payment_method_id);
 CREATE INDEX payments_providertoken_provider_account_id_a498fb49 ON payments_providertoken USING btree (provider_account_id);
 CREATE INDEX payments_refund_attempt_id_0b419ab4 ON payments_refund USING btree (attempt_id);
-CREATE INDEX payments_refund_key_914ff18d_like ON payments_refund USING btree (key varchar_pattern_ops);
 CREATE INDEX payments_refund_payment_id_a70693f7 ON payments_refund USING btree (payment_id);
 CREATE INDEX payments_transfer_credit_account_id_01990b6f ON payments_transfer USING btree (credit_account_id);
 CREATE INDEX payments_transfer_debit_account_id_c4cbb382 ON payments_transfer USING btree (debit_account_id);
-CREATE INDEX payments_transfer_payment_id_28acc6ba ON payments_transfer USING btree (payment_id);
 CREATE INDEX payments_transfer_provider_event_id_7fc8ecd5 ON payments_transfer USING btree (provider_event_id);
 CREATE INDEX payments_void_attempt_id_126ae8b6 ON payments_void USING btree (attempt_id);
-CREATE INDEX payments_void_key_8acc019b_like ON payments_void USING btree (key varchar_pattern_ops);
 CREATE INDEX payments_void_payment_id_b36f3273 ON payments_void USING btree (payment_id);
 CREATE INDEX personkey_rotation ON keyring_personkey USING btree (purpose, organization_key_version, id);
 CREATE UNIQUE INDEX sites_site_name ON sites_site USING btree (parent_id, lower((name)::text)) NULLS NOT DISTINCT;
@@ -1089,8 +1072,6 @@ CREATE UNIQUE INDEX template_one_active ON identity_template USING btree (person
 CREATE INDEX transfer_of_payment ON payments_transfer USING btree (payment_id, id);
 CREATE INDEX transfer_of_transaction ON payments_transfer USING btree (transaction_id);
 CREATE UNIQUE INDEX void_one_per_payment ON payments_void USING btree (payment_id) WHERE (NOT ((status)::text = ANY ((ARRAY['refused'::character varying, 'failed'::character varying])::text[])));
-CREATE INDEX webhooks_attempt_delivery_id_bb1708b1 ON webhooks_attempt USING btree (delivery_id);
-CREATE INDEX webhooks_delivery_endpoint_id_6cbee67d ON webhooks_delivery USING btree (endpoint_id);
 CREATE INDEX webhooks_delivery_event_id_b6f5af91 ON webhooks_delivery USING btree (event_id);
 CREATE INDEX webhooks_secret_endpoint_id_d9f89665 ON webhooks_secret USING btree (endpoint_id);
 INSERT INTO django_migrations (app, name, applied) VALUES
@@ -1110,12 +1091,15 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('auth', '0011_update_proxy_permissions', now()),
 ('auth', '0012_alter_user_first_name_max_length', now()),
 ('checkouts', '0001_pre_initial', now()),
+('checkouts', '0002_post_drop_covered_indexes', now()),
 ('contenttypes', '0001_initial', now()),
 ('contenttypes', '0002_remove_content_type_name', now()),
 ('devices', '0001_pre_initial', now()),
+('devices', '0002_post_drop_covered_indexes', now()),
 ('events', '0001_pre_initial', now()),
 ('idempotency', '0001_pre_initial', now()),
 ('identity', '0001_pre_initial', now()),
+('identity', '0002_post_drop_covered_indexes', now()),
 ('inbox', '0001_pre_initial', now()),
 ('keyring', '0001_pre_initial', now()),
 ('oauth2_provider', '0001_initial', now()),
@@ -1157,10 +1141,12 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('outbox', '0002_pre_wall', now()),
 ('payments', '0001_pre_initial', now()),
 ('payments', '0002_pre_composite_keys', now()),
+('payments', '0003_post_drop_covered_indexes', now()),
 ('plans', '0001_pre_initial', now()),
 ('provisioning', '0001_pre_initial', now()),
 ('provisioning', '0002_pre_ready_schemas', now()),
 ('provisioning', '0003_pre_life', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
-('webhooks', '0001_pre_initial', now());
+('webhooks', '0001_pre_initial', now()),
+('webhooks', '0002_post_drop_covered_indexes', now());

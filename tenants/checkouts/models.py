@@ -23,9 +23,9 @@ class Checkout(Model):
     id_prefix: ClassVar[str] = "chk"
     privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
 
-    device = models.ForeignKey("devices.Device", on_delete=models.PROTECT, related_name="+")
+    device = models.ForeignKey("devices.Device", on_delete=models.PROTECT, related_name="+", db_index=False)
     credential = models.ForeignKey("devices.DeviceCredential", on_delete=models.PROTECT, related_name="+")
-    site = models.ForeignKey("sites.Site", on_delete=models.PROTECT, related_name="+")
+    site = models.ForeignKey("sites.Site", on_delete=models.PROTECT, related_name="+", db_index=False)
     sequence = models.BigIntegerField()
     frame_sha256 = models.BinaryField()
     signature = models.BinaryField()
@@ -51,7 +51,9 @@ class Checkout(Model):
     """The grant by which the device was allowed to try."""
     policy_version = models.PositiveIntegerField(default=0)
 
-    person = models.ForeignKey("identity.Person", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    person = models.ForeignKey(
+        "identity.Person", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     template = models.ForeignKey("identity.Template", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     template_version = models.PositiveIntegerField(null=True, blank=True)
     score = models.FloatField(null=True, blank=True)

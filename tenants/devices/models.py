@@ -155,7 +155,7 @@ class GatewaySession(Model):
     id_prefix: ClassVar[str] = "gws"
     privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
 
-    device = models.ForeignKey("devices.Device", on_delete=models.PROTECT, related_name="sessions")
+    device = models.ForeignKey("devices.Device", on_delete=models.PROTECT, related_name="sessions", db_index=False)
     credential = models.ForeignKey("devices.DeviceCredential", on_delete=models.PROTECT, related_name="+")
     nonce = models.CharField(max_length=64)
     closed_at = models.DateTimeField(null=True, blank=True)

@@ -112,7 +112,7 @@ class Template(Model):
     id_prefix = "tpl"
     privileges = frozenset({UPDATE})
 
-    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="templates")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="templates", db_index=False)
     modality = models.CharField(max_length=16, choices=Modality)
     model = models.CharField(max_length=64)
     version = models.PositiveIntegerField()

@@ -90,7 +90,7 @@ class Delivery(Model):
     id_prefix = "dlv"
     privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
 
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="deliveries")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
     event = models.ForeignKey("events.Event", on_delete=models.PROTECT, related_name="+")
     event_type = models.TextField()
     sequence = models.BigIntegerField()
@@ -114,7 +114,7 @@ class Attempt(Model):
     id_prefix = "dat"
     privileges: ClassVar[frozenset[str]] = frozenset()
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="attempt_log")
+    delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="attempt_log", db_index=False)
     number = models.PositiveIntegerField()
     status = models.PositiveSmallIntegerField(null=True)
     error = models.TextField(blank=True)

@@ -113,6 +113,26 @@ def test_the_names_of_a_schema_never_stand_in_the_script():
     assert "public." not in schemas.BAKED.read_text()
 
 
+# Of whole tables: a partial index serves only some queries, a unique one is a rule.
+_COVERED = """
+    SELECT covered.indexrelid::regclass::text, covering.indexrelid::regclass::text
+    FROM pg_index covered JOIN pg_index covering USING (indrelid) JOIN pg_class t ON t.oid = indrelid
+    WHERE covered.indexrelid <> covering.indexrelid AND t.relnamespace = %s::regnamespace
+        AND NOT covered.indisunique AND covered.indpred IS NULL AND covering.indpred IS NULL
+        AND covered.indexprs IS NULL AND covering.indexprs IS NULL
+        AND covering.indkey::text || ' ' LIKE covered.indkey::text || ' %%'
+        AND NOT starts_with(t.relname, 'oauth2_provider_')
+"""
+
+
+def test_no_index_is_kept_for_what_another_answers(live_db, baked):
+    """Each costs a relation in every organization, and time in every write."""
+    with psycopg.connect(live_db.owner_url) as owner:
+        assert owner.execute(_COVERED, [baked]).fetchall() == []
+        owner.execute(f"CREATE INDEX planted ON {baked}.payments_payment (person_id)")
+        assert owner.execute(_COVERED, [baked]).fetchall() == [(f"{baked}.planted", f"{baked}.payment_of_person")]
+
+
 def test_keys_that_go_round_in_a_circle_are_added_behind_the_tables():
     folded = scripts.fold_keys(
         [

@@ -102,7 +102,7 @@ class ProviderToken(Model):
     id_prefix = "ptok"
     privileges = frozenset({DELETE})
 
-    payment_method = models.ForeignKey(PaymentMethod, on_delete=models.PROTECT, related_name="tokens")
+    payment_method = models.ForeignKey(PaymentMethod, on_delete=models.PROTECT, related_name="tokens", db_index=False)
     provider_account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
     sealed = models.BinaryField()
 
@@ -138,7 +138,7 @@ class Payment(Acted):
     id_prefix = "pay"
     privileges = frozenset({UPDATE})
 
-    person = models.ForeignKey("identity.Person", on_delete=models.PROTECT, related_name="+")
+    person = models.ForeignKey("identity.Person", on_delete=models.PROTECT, related_name="+", db_index=False)
     payment_method = models.ForeignKey(PaymentMethod, on_delete=models.PROTECT, related_name="+")
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -203,9 +203,9 @@ class Attempt(Model):
     id_prefix = "att"
     privileges = frozenset({UPDATE})
 
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     number = models.PositiveSmallIntegerField()
-    provider_account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    provider_account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
     status = models.CharField(max_length=16, default=AttemptState.CREATED.value)
     place_key = models.CharField(max_length=64, unique=True)
     charge_key = models.CharField(max_length=64, unique=True)
@@ -319,7 +319,7 @@ class ProviderEvent(Model):
 
     id_prefix = "pevt"
 
-    provider_account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    provider_account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
     source = models.CharField(max_length=16, choices=EventSource)
     source_id = models.CharField(max_length=200)
     kind = models.CharField(max_length=64)

@@ -94,7 +94,7 @@ class Transfer(Model):
     pending_minor = models.BigIntegerField(null=True)
     reason = models.CharField(max_length=24)
     source_id = models.UUIDField()
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="transfers")
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="transfers", db_index=False)
     provider_event = models.ForeignKey(ProviderEvent, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

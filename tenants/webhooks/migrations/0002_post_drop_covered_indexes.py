@@ -1,0 +1,52 @@
+"""Drop what another index of the same table answers as well: it starts with the same columns.
+
+By name: AlterField would drop the foreign key too, and look through the table to make it again.
+"""
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+_COVERED = (
+    "webhooks_delivery_endpoint_id_6cbee67d",
+    "webhooks_attempt_delivery_id_bb1708b1",
+)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("webhooks", "0001_pre_initial"),
+    ]
+
+    operations = [
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(
+                    sql=[f"DROP INDEX IF EXISTS {name}" for name in _COVERED],
+                    reverse_sql=migrations.RunSQL.noop,
+                )
+            ],
+            state_operations=[
+                migrations.AlterField(
+                    model_name="attempt",
+                    name="delivery",
+                    field=models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="attempt_log",
+                        to="webhooks.delivery",
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="delivery",
+                    name="endpoint",
+                    field=models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="webhooks.endpoint",
+                    ),
+                ),
+            ],
+        ),
+    ]
