@@ -12,6 +12,36 @@ class Because(StrictSerializer):
     reason = TextField(max_length=REASON_CHARACTERS_MAX, help_text="Kept in the operators' log.")
 
 
+class Rename(StrictSerializer):
+    slug = TextField(max_length=253, help_text="The first label of its new host.")
+    old_host = serializers.ChoiceField(
+        choices=["redirect", "gone"],
+        default="redirect",
+        help_text="What its former host does: send callers on with 308, or answer 404. Nobody else is ever given it.",
+    )
+
+
+class AssignPlan(StrictSerializer):
+    plan = TextField(max_length=32, help_text="A plan's code.")
+
+
+class ClaimDomain(StrictSerializer):
+    host = TextField(max_length=253, help_text="For example `id.example.com`.")
+
+
+class DomainClaimBody(OutputSerializer):
+    id = TypeIdField("claim")
+    host = serializers.CharField()
+    record_name = serializers.CharField(help_text="The TXT record that has to hold the challenge.")
+    challenge = serializers.CharField()
+    expires_at = serializers.DateTimeField(help_text="Until then it has to be verified.")
+    verified_at = serializers.DateTimeField(allow_null=True, help_text="Since then the host answers.")
+    checked_at = serializers.DateTimeField(allow_null=True)
+    finding = serializers.CharField(allow_blank=True, help_text="What the last look at DNS found wrong.")
+    removed_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
 class OffboardingBody(OutputSerializer):
     id = TypeIdField("off")
     reason = serializers.CharField()

@@ -10,10 +10,12 @@ from rest_framework.response import Response
 
 from engine.api.access import OPERATOR_READ, OPERATOR_WRITE
 from engine.api.views import APIView, Request, operation
-from provisioning import offboarding, suspension
+from provisioning import domains, naming, offboarding, suspension
+from provisioning.adapters import dns
 from provisioning.api import life_serializers as s
 from provisioning.api.serializers import OrganizationDetailBody
 from provisioning.api.views import organization_with_flows
+from shared.organizations.models import DomainClaim
 
 
 class _Verb(APIView):
@@ -58,6 +60,99 @@ class Resume(_Verb):
     )
     def post(self, request: Request, organization_id: UUID) -> Response:
         return self.act(request, organization_id)
+
+
+class Rename(APIView):
+    permission = OPERATOR_WRITE
+
+    @operation(
+        id="organizations_rename",
+        tag="Organizations",
+        summary="Give an organization another slug",
+        description="Its issuer stays, and what stands under it: keys, tokens, the gateway. See docs/organizations.md.",
+        request=s.Rename,
+        response=OrganizationDetailBody,
+        problems=(409, 422),
+    )
+    def post(self, request: Request, organization_id: UUID) -> Response:
+        naming.rename(organization_id=organization_id, by=request.principal, **self.valid(request))
+        return Response(OrganizationDetailBody(organization_with_flows(organization_id)).data)
+
+
+class ChangePlan(APIView):
+    permission = OPERATOR_WRITE
+
+    @operation(
+        id="organizations_change_plan",
+        tag="Organizations",
+        summary="Give an organization another plan",
+        description="Takes effect within 30 seconds. What it has beyond a smaller plan's limits stays.",
+        request=s.AssignPlan,
+        response=OrganizationDetailBody,
+        problems=(409, 422),
+    )
+    def post(self, request: Request, organization_id: UUID) -> Response:
+        code = self.valid(request)["plan"]
+        naming.change_plan(organization_id=organization_id, plan_code=code, by=request.principal)
+        return Response(OrganizationDetailBody(organization_with_flows(organization_id)).data)
+
+
+class DomainClaimList(APIView):
+    permissions = {"GET": OPERATOR_READ, "POST": OPERATOR_WRITE}
+
+    @operation(
+        id="domains_list",
+        tag="Organizations",
+        summary="List the domains that an organization has claimed",
+        response=s.DomainClaimBody(many=True),
+    )
+    def get(self, request: Request, organization_id: UUID) -> Response:
+        return self.page(DomainClaim.objects.filter(organization_id=organization_id), s.DomainClaimBody)
+
+    @operation(
+        id="domains_claim",
+        tag="Organizations",
+        summary="Claim a domain for an organization",
+        description="It answers once `challenge` stands in the TXT record `record_name` and was verified. Safe to "
+        "repeat: the same challenge is good for a week more.",
+        request=s.ClaimDomain,
+        response=s.DomainClaimBody,
+        problems=(409, 422),
+    )
+    def post(self, request: Request, organization_id: UUID) -> Response:
+        found = domains.claim(organization_id=organization_id, by=request.principal, **self.valid(request))
+        return Response(s.DomainClaimBody(found).data)
+
+
+class DomainVerification(APIView):
+    permission = OPERATOR_WRITE
+
+    @operation(
+        id="domains_verify",
+        tag="Organizations",
+        summary="Look for a domain's challenge in DNS",
+        description="From then on the domain answers. Repeated later it looks again and notes what it finds.",
+        response=s.DomainClaimBody,
+        problems=(409, 503),
+    )
+    def post(self, request: Request, claim_id: UUID) -> Response:
+        found = domains.verify(claim_id=claim_id, by=request.principal, look_up=dns.resolver())
+        return Response(s.DomainClaimBody(found).data)
+
+
+class DomainRemoval(APIView):
+    permission = OPERATOR_WRITE
+
+    @operation(
+        id="domains_remove",
+        tag="Organizations",
+        summary="Stop using a domain, or give up a claim",
+        description="Nobody else is ever given a domain that was verified.",
+        response=s.DomainClaimBody,
+        problems=(409,),
+    )
+    def post(self, request: Request, claim_id: UUID) -> Response:
+        return Response(s.DomainClaimBody(domains.remove(claim_id=claim_id, by=request.principal)).data)
 
 
 class OffboardingView(APIView):

@@ -36,3 +36,22 @@ def slug_problem(slug: str) -> str | None:
     if slug in RESERVED_SLUGS:
         return "this name is reserved for the platform"
     return None
+
+
+# RFC 1123 2.1: labels of letters, digits and inner hyphens. The last one is no number, so this is no address.
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+HOST_CHARACTERS_MAX = 230
+"""Room for the label of the challenge in front of it."""
+
+
+def host_problem(host: str, *, base_domain: str) -> str | None:
+    """Why `host` cannot be an organization's own domain, None when it can."""
+    if not host.isascii():
+        return "write it as DNS does (xn--...)"
+    if host != host.lower():
+        return "use lower case"
+    if len(host) > HOST_CHARACTERS_MAX or not _HOST.match(host):
+        return "this is not a host name such as id.example.com"
+    if f".{host}".endswith((f".{base_domain}", ".localhost")):
+        return "this name is the platform's own"
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Literal, NoReturn, Self
 from urllib.parse import SplitResult, urlsplit
@@ -95,6 +95,11 @@ class Environment(BaseSettings):
         default="",
         description="Networks of the proxies in front, `10.0.0.0/8,fd00::/8`: their X-Forwarded-For is believed.",
     )
+    dns_servers: str = Field(
+        default="",
+        description="Name servers that are asked about custom domains, `10.0.0.53,10.0.0.54:5353`. "
+        "Default: those of the system.",
+    )
     offboarding_grace_hours: float = Field(
         default=720,
         ge=0,
@@ -150,6 +155,13 @@ class Environment(BaseSettings):
     def _long_login_secret(cls, value: SecretStr | None) -> SecretStr | None:
         return cls._long_secret(value) if value else None
 
+    @field_validator("dns_servers")
+    @classmethod
+    def _name_servers(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            _address_and_port(part)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -172,6 +184,11 @@ class Environment(BaseSettings):
             if self.webhook_allow_private:
                 raise ValueError("KEYSTEAD_WEBHOOK_ALLOW_PRIVATE: contradicts KEYSTEAD_ENVIRONMENT=production")
         return self
+
+    @cached_property
+    def name_servers(self) -> tuple[tuple[str, int], ...]:
+        """Address and port of each name server; none for those of the system."""
+        return tuple(_address_and_port(part) for part in self.dns_servers.split(",") if part.strip())
 
     @cached_property
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -205,6 +222,14 @@ class Environment(BaseSettings):
         if secret is None:
             raise RuntimeError("validated at start: one of the two is set")
         return urlsplit(secret.get_secret_value())
+
+
+def _address_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text.strip()}")
+    try:
+        return str(ip_address(parts.hostname or "")), parts.port or 53
+    except ValueError as error:
+        raise ValueError(f"{text.strip()} is not an address such as 10.0.0.53 or 10.0.0.53:5353") from error
 
 
 def load() -> Environment:

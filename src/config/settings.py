@@ -174,6 +174,7 @@ KMS_URL = ENV.kms_url
 BLOB_URL = ENV.blob_url
 MATCHER_URL = ENV.matcher_url
 SERVICE_KEY_FILE = ENV.service_key_file
+DNS_SERVERS = ENV.name_servers
 OFFBOARDING_GRACE = timedelta(hours=ENV.offboarding_grace_hours)
 WEBHOOK_ALLOW_PRIVATE = ENV.webhook_allow_private
 OUTBOX_VISIBILITY_TIMEOUT_MS = ENV.outbox_visibility_timeout_ms

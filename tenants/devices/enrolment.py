@@ -19,6 +19,7 @@ from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, InvalidInput, NotFound
 from engine.principals import Principal
 from engine.tenancy.context import current_organization
+from shared.organizations import limits
 from tenants.access import services as access
 from tenants.audit import services as audit
 from tenants.devices import selectors
@@ -131,7 +132,7 @@ def claim(
     """Make the device that a code stands for, bound to the key that `proof` shows.
 
     The same code with the same key gives the same device again, so that a lost answer does no harm.
-    Raises CodeNotAccepted, TooManyAttempts, KeyTaken, InvalidInput (public_key, proof).
+    Raises CodeNotAccepted, TooManyAttempts, KeyTaken, PlanLimitReached, InvalidInput (public_key, proof).
     """
     key = _checked_key(public_key)
     if not hints.take_attempt(key=f"claim:{client_address}", limit=CLAIMS_PER_ADDRESS_MAX, window_s=CLAIMS_WINDOW_S):
@@ -141,6 +142,7 @@ def claim(
     except codes.MalformedCodeError as error:
         raise CodeNotAccepted(str(error), field="code") from error
     _check_proof(proof, key=key, code=wanted, now=clock())
+    limits.of_plan()
     with transaction.atomic():
         row = (
             EnrolmentCode.objects.select_for_update(of=("self",))
@@ -186,6 +188,7 @@ def _claimed(row: EnrolmentCode, wanted: str, *, key: proofs.PublicKey, at: date
 
 
 def _enrol(row: EnrolmentCode, *, key: proofs.PublicKey, at: datetime) -> Claimed:
+    limits.hold("devices", count=Device.objects.active().count)
     device = Device(id=ids.uuid7(), site=row.site, name=row.name, kind=row.kind, created_at=at)
     device.save(force_insert=True)
     try:

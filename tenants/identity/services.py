@@ -12,6 +12,7 @@ from engine import ids, outbox
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, NotFound
 from engine.principals import Principal
+from shared.organizations import limits
 from tenants.audit import services as audit
 from tenants.events import services as events
 from tenants.identity import rules
@@ -81,9 +82,11 @@ class CandidateGone(DomainError):
 def create_person(
     *, external_reference: str | None = None, display_name: str = "", by: Principal, clock: Clock = utc_now
 ) -> Person:
-    """Add a person. Raises ReferenceTaken."""
+    """Add a person. Raises ReferenceTaken, PlanLimitReached."""
+    limits.of_plan()
     try:
         with transaction.atomic():
+            limits.hold("people", count=Person.objects.filter(status=PersonStatus.ACTIVE).count)
             person = Person.objects.create(
                 external_reference=external_reference, display_name=display_name, created_at=clock()
             )

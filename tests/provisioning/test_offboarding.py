@@ -17,12 +17,12 @@ from rest_framework.test import APIClient
 
 from engine import ids
 from engine.blobs.store import open_store
-from engine.principals import Principal
+from engine.principals import SYSTEM, Principal
 from engine.tenancy import directory
 from engine.tenancy.context import OrganizationContext, public_schema
 from provisioning import archive, certificates, destruction, flows, offboarding, services
 from provisioning.models import FlowStatus, Offboarding
-from shared.accounts import services as accounts
+from shared.operators import services as operators
 from shared.organizations.models import Organization
 from tests.conftest import client_of
 from tests.e2e.targets import PLATFORM_HOST, operator_token
@@ -175,7 +175,7 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
     row = _made(live_db, "leaving")
     with public_schema():
         for who in (ADA, BOB):
-            accounts.create_operator(email=who.display, password=PASSWORD)
+            operators.create(email=who.display, password=PASSWORD, role="admin", by=SYSTEM)
     asked = keystead("org", "offboard", "leaving", "--reason", "the contract has ended", "--operator", ADA.display)
     assert (asked.returncode, "--approve" in asked.stderr) == (0, True), asked.stderr
     alone = keystead("org", "offboard", "leaving", "--approve", "--operator", ADA.display)

@@ -43,6 +43,101 @@ def resume(slug: str, reason: str, email: str) -> None:
 
 @click.command()
 @click.argument("slug")
+@click.argument("new_slug")
+@click.option(
+    "--old-host",
+    type=click.Choice(["redirect", "gone"]),
+    default="redirect",
+    show_default=True,
+    help="What the former host does: send callers on with 308, or answer 404.",
+)
+@operator_option
+def rename(slug: str, new_slug: str, old_host: Any, email: str) -> None:
+    """Let the organization SLUG be known as NEW_SLUG. Its issuer and its devices' gateway stay."""
+    row = find(slug)
+    from engine.tenancy.context import public_schema
+    from provisioning import naming
+
+    with public_schema():
+        naming.rename(organization_id=row.id, slug=new_slug, old_host=old_host, by=actor(email))
+    err.print(f"{slug} is {new_slug} now. Its issuer is {row.issuer} for ever; nobody else is given {slug}.")
+
+
+@click.command("plan")
+@click.argument("slug")
+@click.argument("plan_code")
+@operator_option
+def change_plan(slug: str, plan_code: str, email: str) -> None:
+    """Give the organization SLUG the plan PLAN_CODE."""
+    row = find(slug)
+    from engine.tenancy.context import public_schema
+    from provisioning import naming
+
+    with public_schema():
+        naming.change_plan(organization_id=row.id, plan_code=plan_code, by=actor(email))
+    err.print(f"{slug} has the plan {plan_code}, everywhere within 30 seconds.")
+
+
+@click.group()
+def domain() -> None:
+    """Domains that an organization brings along: add, verify, remove."""
+
+
+@domain.command("add")
+@click.argument("slug")
+@click.argument("host")
+@operator_option
+def add_domain(slug: str, host: str, email: str) -> None:
+    """Claim HOST for the organization SLUG, and print the TXT record that proves it."""
+    row = find(slug)
+    from engine.tenancy.context import public_schema
+    from provisioning import domains
+
+    with public_schema():
+        found = domains.claim(organization_id=row.id, host=host, by=actor(email))
+    out.print(f'{found.record_name}. IN TXT "{found.challenge}"', soft_wrap=True, markup=False)
+    err.print(
+        f"Publish it before {found.expires_at:%Y-%m-%d %H:%M} UTC, then: `keystead org domain verify {slug} {host}`"
+    )
+
+
+@domain.command("verify")
+@click.argument("slug")
+@click.argument("host")
+@operator_option
+def verify_domain(slug: str, host: str, email: str) -> None:
+    """Look for the TXT record of HOST; from then on it answers."""
+    row = find(slug)
+    from engine.tenancy.context import public_schema
+    from provisioning import domains
+    from provisioning.adapters import dns
+
+    with public_schema():
+        by, known = actor(email), domains.find(organization_id=row.id, host=host)
+        found = domains.verify(claim_id=known.id, by=by, look_up=dns.resolver())
+    if found.finding:
+        fail(f"{found.finding} {host} goes on answering; `keystead org domain remove {slug} {host}` ends that.")
+    err.print(f"{host} is {slug}'s and answers.")
+
+
+@domain.command("remove")
+@click.argument("slug")
+@click.argument("host")
+@operator_option
+def remove_domain(slug: str, host: str, email: str) -> None:
+    """Stop using HOST. Once it was verified, no other organization is ever given it."""
+    row = find(slug)
+    from engine.tenancy.context import public_schema
+    from provisioning import domains
+
+    with public_schema():
+        known = domains.find(organization_id=row.id, host=host)
+        domains.remove(claim_id=known.id, by=actor(email))
+    err.print(f"{host} does not answer any more.")
+
+
+@click.command()
+@click.argument("slug")
 @click.option("--reason", default="", help="Why. Needed to ask for it and to cancel it.")
 @click.option("--operator", "email", required=True, help="The operator who acts, by e-mail address.")
 @click.option("--approve", "act", flag_value="approve", help="Agree to it, as another operator than the one who asked.")
@@ -131,12 +226,13 @@ def find(slug: str) -> Any:
 def actor(email: str) -> Any:
     """The operator who acts, or the command line when nobody is named. Call in `public_schema()`."""
     from shared.accounts import selectors as accounts
+    from shared.operators import selectors as operators
 
     if not email:
         return at_the_terminal()
     found = accounts.user_by_email(email=email)
-    if found is None or found.state != "active":
-        fail(f"there is no operator {email!r}; see `keystead operator create`")
+    if found is None or not operators.may(principal=found.principal, write=True):
+        fail(f"{email!r} is no operator who may change things; see `keystead operator list`")
     return found.principal
 
 
@@ -175,4 +271,4 @@ def run(flow: Any) -> Any:
     return flow
 
 
-COMMANDS = (suspend, resume, offboard, certificate)
+COMMANDS = (suspend, resume, rename, change_plan, domain, offboard, certificate)
