@@ -21,7 +21,7 @@ from engine.tenancy.context import OrganizationContext, routing_schema
 # A suspended organization must be refused everywhere within 5 s; a look-up may be this stale.
 _FRESH_S = 2.0
 # Whoever has just asked for an organization is waiting at its host, and has been told 404 already.
-_UNKNOWN_FRESH_S = 0.1
+_UNKNOWN_FRESH_S = 0.02
 _ENTRIES_MAX = 20_000
 
 
