@@ -1126,6 +1126,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('oauth2_provider', '0022_refreshtoken_token_family_index', now()),
 ('operator_log', '0001_pre_initial', now()),
 ('operators', '0001_pre_initial', now()),
+('operators', '0002_pre_impersonation', now()),
 ('organizations', '0001_pre_initial', now()),
 ('organizations', '0002_pre_router_reads', now()),
 ('organizations', '0003_pre_fixed_at_birth', now()),

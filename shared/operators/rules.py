@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+IMPERSONATION_MINUTES_MAX = 60
+
 
 class Role(StrEnum):
     """Support reads what the platform knows of its organizations; admins change it."""

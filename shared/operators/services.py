@@ -16,6 +16,7 @@ from engine.principals import Principal
 from shared.accounts import otp
 from shared.accounts import services as accounts
 from shared.operator_log import services as operator_log
+from shared.operators import impersonations
 from shared.operators.models import ROLES, Operator
 from shared.operators.rules import Role
 
@@ -69,13 +70,15 @@ def set_role(*, operator_id: UUID, role: str, by: Principal, reason: str = "") -
             before, row.role = row.role, role
             row.save(update_fields=["role"])
             _require_an_admin()
+            if role != Role.ADMIN:
+                impersonations.end_all(operator_id=row.user_id, by=by)
             detail = {"operator": row.public_id, "role": role, "before": before}
             operator_log.record(action="operator.role_changed", by=by, reason=reason, detail=detail)
     return row
 
 
 def disable(*, operator_id: UUID, by: Principal, reason: str = "", clock: Clock = utc_now) -> Operator:
-    """Close an operator's account: every session ends with the commit. It is not opened again.
+    """Close an operator's account for good: every session and impersonation ends with the commit.
 
     Raises NotFound, LastAdmin.
     """
@@ -84,6 +87,7 @@ def disable(*, operator_id: UUID, by: Principal, reason: str = "", clock: Clock 
         if row.user.is_active:
             accounts.deactivate(user=row.user, clock=clock)
             _require_an_admin()
+            impersonations.end_all(operator_id=row.user_id, by=by, clock=clock)
             operator_log.record(
                 action="operator.disabled", by=by, reason=reason, detail={"operator": row.public_id}, clock=clock
             )

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("shared.operators.api.urls")),
     path("v1/", include("shared.operator_log.api.urls")),
     path("v1/", include("provisioning.api.urls")),
+    path("v1/", include("provisioning.api.impersonation_views")),
     *documentation.urlpatterns_for(openapi.PLATFORM),
 ]
 

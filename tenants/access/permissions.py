@@ -136,3 +136,12 @@ _ROLES = (
 )
 ROLES = MappingProxyType({one.name: one for one in _ROLES})
 OWNER = "owner"
+
+IMPERSONATION_ROLES = MappingProxyType(
+    {
+        "read": _READS,
+        "assist": _READS | {"sites.write"},
+    }
+)
+"""What an operator of the platform may do who looks into an organization. Never what moves money, touches
+biometrics, or would outlive the impersonation: accounts, apps, devices, endpoints, credentials, settings."""

@@ -60,6 +60,8 @@ def check(*, principal: Principal, permission: str, resource: Any = None) -> rul
     `resource` is anything with a `location` (tenants.sites.rules.Location). None, or a resource
     without one, asks about the organization as a whole; `SOMEWHERE` asks whether it is held at all.
     """
+    if principal.kind == "operator":
+        return rules.decide_for_operator(principal=principal, permission=permission)
     return rules.decide(
         principal=principal,
         permission=permission,
@@ -70,6 +72,8 @@ def check(*, principal: Principal, permission: str, resource: Any = None) -> rul
 
 def reach(*, principal: Principal, permission: str) -> Reach:
     """Over what `principal` holds `permission`, to filter a list by. One query."""
+    if principal.kind == "operator":
+        return Reach(everywhere=rules.decide_for_operator(principal=principal, permission=permission).allowed)
     return rules.reach(principal=principal, permission=permission, grants=selectors.grants_of(principal))
 
 

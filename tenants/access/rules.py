@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from engine.principals import Principal
-from tenants.access.permissions import PERMISSIONS, ROLES, Role
+from tenants.access.permissions import IMPERSONATION_ROLES, PERMISSIONS, ROLES, Role
 from tenants.sites.rules import Location, Reach, lies_within
 
 
@@ -85,6 +85,17 @@ def decide(
             return Decision(True, Reason.GRANTED, grant_id=grant.id)
     reason = Reason.OUT_OF_SCOPE if holding else Reason.NO_GRANT
     return Decision(False, reason, missing=permission)
+
+
+def decide_for_operator(*, principal: Principal, permission: str) -> Decision:
+    """As `decide`, for an operator of the platform, who holds no grants: the token's scopes are all there is."""
+    if permission not in PERMISSIONS:
+        return Decision(False, Reason.UNKNOWN_PERMISSION, missing=permission)
+    if not any(permission in allowed for allowed in IMPERSONATION_ROLES.values()):
+        return Decision(False, Reason.WRONG_KIND, missing=permission)
+    if permission not in (principal.scopes or ()):
+        return Decision(False, Reason.TOKEN_SCOPE, missing=permission)
+    return Decision(True, Reason.GRANTED)
 
 
 def reach(*, principal: Principal, permission: str, grants: Sequence[HeldGrant]) -> Reach:

@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 from tenants.access.clients import create_app, deactivate_app, rotate_secret
+from tenants.access.impersonation import sign_impersonation_token
 from tenants.access.members import (
     deactivate_member,
     ensure_owner,
     invite_member,
     renew_invitation,
 )
-from tenants.access.policy import check, grant_role, reach, register_device_lookup, revoke_grant
+from tenants.access.policy import (
+    check,
+    grant_role,
+    reach,
+    register_device_lookup,
+    revoke_grant,
+)
 from tenants.access.signing import create_signing_key, ensure_signing_key, rotate_signing_key
 
 __all__ = [
@@ -31,4 +38,5 @@ __all__ = [
     "revoke_grant",
     "rotate_secret",
     "rotate_signing_key",
+    "sign_impersonation_token",
 ]

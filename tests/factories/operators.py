@@ -20,10 +20,11 @@ from rest_framework.test import APIClient
 
 from engine.ids import uuid7
 from engine.principals import SYSTEM, Principal
-from engine.tenancy.context import public_schema
+from engine.tenancy.context import OrganizationContext, public_schema
+from provisioning import impersonation
 from shared.accounts import services as accounts
 from shared.operators import services
-from shared.operators.rules import Role
+from shared.operators.rules import IMPERSONATION_MINUTES_MAX, Role
 from tests.factories.access import PASSWORD, signed_in
 
 
@@ -61,6 +62,21 @@ def operator(role: str = Role.ADMIN, *, email: str | None = None) -> Operator:
             recovery_codes=made.recovery_codes,
             token=token,
         )
+
+
+def impersonation_token(org: OrganizationContext, role: str = "assist") -> str:
+    """The token of a new admin who looks into the organization."""
+    admin = operator(Role.ADMIN)
+    with public_schema():
+        started = impersonation.start(
+            organization_id=org.id,
+            by=admin.principal,
+            otp_code=admin.recovery_codes[0],
+            reason="a test",
+            minutes=IMPERSONATION_MINUTES_MAX,
+            role=role,
+        )
+    return started.token
 
 
 def code_of(otpauth_url: str, *, after: timedelta = timedelta()) -> str:

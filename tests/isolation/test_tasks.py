@@ -31,8 +31,9 @@ PAYLOADS: dict[str, dict[str, str]] = {
     "webhooks.deliver": {"delivery": "text:dlv", "attempt": "=1"},
     "checkouts.advance": {"checkout": "chk"},
 }
-# The platform's own: it takes no organization's word, as its handler runs in the public schema only.
-OF_THE_PLATFORM = {"provisioning.advance"}
+# The platform's own: they take no organization's word. The first runs in the public schema only; the second
+# writes what the platform's row says, once, whoever asks (tests/provisioning/test_impersonation.py).
+OF_THE_PLATFORM = {"provisioning.advance", "provisioning.impersonation_over"}
 
 
 def test_every_message_is_covered() -> None:

@@ -18,7 +18,7 @@ from engine.outbox.inline import drain
 from engine.tenancy.context import OrganizationContext, organization
 from tests.devkit.sandbox.server import SandboxProcess
 from tests.e2e.examples import ID_SUFFIX
-from tests.factories import access
+from tests.factories import access, operators
 from tests.factories.checkouts import Terminal, seen
 from tests.factories.devices import Enrolled, enrolled
 
@@ -51,6 +51,8 @@ class World:
             self.tokens["owner"] = access.member_token(self.organization)
         if self.client("app").get("/v1/people").status_code != 200:
             self.tokens["app"] = access.app_token(self.organization, "admin")
+        if self.client("operator").get("/v1/people").status_code != 200:
+            self.tokens["operator"] = operators.impersonation_token(self.organization)
 
     def secrets(self) -> set[str]:
         """What nobody else may be shown: every id, as text and as UUID, and the mark."""
@@ -76,6 +78,7 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     """Fill an organization through the doors that everybody uses. Needs a matcher at MATCHER_URL."""
     world = World(org, mark=f"mark-of-{org.slug}-{uuid4().hex[:8]}")
     world.tokens = {"owner": access.member_token(org), "app": access.app_token(org, "admin")}
+    world.tokens["operator"] = operators.impersonation_token(org)
     owner = world.client("owner")
 
     def make(path: str, body: dict[str, Any]) -> dict[str, Any]:

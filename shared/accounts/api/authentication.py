@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,25 @@ from rest_framework.exceptions import AuthenticationFailed
 from engine.principals import Principal
 from shared.accounts import rules, services
 
+IMPERSONATION_HEADER = "Keystead-Impersonation"
 INVALID_TOKEN = "invalid_token"  # noqa: S105 - an error code
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonated:
+    """That the caller is platform staff who looks into an organization: what a console has to show."""
+
+    id: str
+    operator: str
+    role: str
+    reason: str
+    expires_at: datetime
+
+    @property
+    def header(self) -> str:
+        """As a structured field (RFC 9651): an item with parameters."""
+        until = int(self.expires_at.timestamp())
+        return f"{self.id};operator={self.operator};role={self.role};expires=@{until}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +40,16 @@ class Caller:
 
     principal: Principal
     session_id: UUID | None = None
+    impersonation: Impersonated | None = None
 
     is_authenticated = True
     is_active = True
     is_anonymous = False
+
+    @property
+    def answer_headers(self) -> dict[str, str]:
+        """What every answer to this caller carries."""
+        return {IMPERSONATION_HEADER: self.impersonation.header} if self.impersonation else {}
 
     @property
     def pk(self) -> str:

@@ -56,3 +56,22 @@ class AccountBody(OutputSerializer):
     display_name = serializers.CharField(allow_blank=True)
     state = serializers.ChoiceField(choices=["invited", "active", "deactivated"])
     created_at = serializers.DateTimeField()
+
+
+class ImpersonatedBody(OutputSerializer):
+    """Show it: somebody of the platform's staff looks into the organization."""
+
+    id = serializers.CharField(help_text="`imp_...`")
+    operator = serializers.CharField(help_text="`opr_...`")
+    role = serializers.CharField()
+    reason = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+
+
+class MeBody(OutputSerializer):
+    """Who asks."""
+
+    id = serializers.CharField(source="principal.public_id", help_text="`mem_...`, `app_...` or `opr_...`")
+    kind = serializers.ChoiceField(choices=["member", "app", "operator"], source="principal.kind")
+    display = serializers.CharField(source="principal.display", allow_blank=True)
+    impersonation = ImpersonatedBody(allow_null=True)

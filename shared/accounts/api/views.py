@@ -14,6 +14,7 @@ from shared.accounts.api.serializers import (
     AcceptInvitation,
     AccountBody,
     CreateSession,
+    MeBody,
     NewSessionBody,
     SessionBody,
 )
@@ -27,6 +28,23 @@ class NotASession(DomainError):
     code = "members_only"
     status = 403
     title = "This is for people who signed in with a password"
+
+
+class Me(APIView):
+    """Who asks."""
+
+    permission = SIGNED_IN
+
+    @operation(
+        id="me",
+        summary="Get who you are",
+        description="`impersonation` is set while platform staff looks into the organization; every answer then "
+        "carries the header `Keystead-Impersonation` too. A console shows it.",
+        tag="Sessions",
+        response=MeBody,
+    )
+    def get(self, request: Request) -> Response:
+        return Response(MeBody(request.user).data)
 
 
 class Sessions(APIView):

@@ -163,9 +163,12 @@ class APIView(views.APIView):
             _refuse_unknown_parameters(request, described)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Add what the rate limit left over."""
+        """Add what the rate limit left over, and what the caller is always to be told."""
         finished = super().finalize_response(request, response, *args, **kwargs)
         for name, value in throttles.headers(getattr(request, "_request", request)).items():
+            finished[name] = value
+        # `_user`: asking for `user` would authenticate again where that has just failed.
+        for name, value in getattr(getattr(request, "_user", None), "answer_headers", {}).items():
             finished[name] = value
         return finished
 

@@ -1,22 +1,25 @@
-"""Recognises the bearer of an app's access token."""
+"""Recognises the bearer of an access token: an app, or an operator who looks into the organization."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from oauth2_provider.models import AccessToken
+from rest_framework.permissions import SAFE_METHODS
 
 from engine.principals import Principal
 from engine.tenancy.context import NoOrganization
 from shared.accounts.api.authentication import (
     BearerAuthentication,
     Caller,
+    Impersonated,
     bearer_token,
     invalid_token,
 )
 from shared.accounts.rules import hash_token
-from tenants.access import signing
+from tenants.access import impersonation, signing
 
 log = structlog.get_logger("keystead.access")
 
@@ -38,6 +41,8 @@ class AppTokenAuthentication(BearerAuthentication):
         except (signing.TokenInvalid, NoOrganization) as error:
             log.info("access.token_refused", why=str(error))
             raise invalid_token() from error
+        if impersonation.ACTOR in claims:
+            return self._operator(request, token, claims)
         row = (
             AccessToken.objects.select_related("application")
             .filter(token_checksum=hash_token(token), application__is_active=True)
@@ -53,3 +58,18 @@ class AppTokenAuthentication(BearerAuthentication):
             scopes=frozenset(str(claims["scope"]).split()),
         )
         return Caller(principal=principal), token
+
+    def _operator(self, request: Any, token: str, claims: Mapping[str, Any]) -> tuple[Caller, str]:
+        """Platform staff who look in. What may change something is in the audit log before it is served."""
+        row = impersonation.living(token=token, claims=claims)
+        if row is None:
+            log.info("access.token_refused", why="the impersonation is over")
+            raise invalid_token()
+        principal = impersonation.principal_of(row)
+        if request.method not in SAFE_METHODS:
+            route = request.resolver_match.route
+            impersonation.announce(row=row, principal=principal, method=request.method, route=route)
+        told = Impersonated(
+            id=row.public_id, operator=principal.public_id, role=row.role, reason=row.reason, expires_at=row.expires_at
+        )
+        return Caller(principal=principal, impersonation=told), token
