@@ -25,6 +25,8 @@ from tests.harness.live import LiveDatabase, live_database
 from tests.harness.login_mode import login_mode
 
 ORGANIZATIONS = 50
+# Roles belong to the server, which the workers share.
+TOWN = f"town_{environment.WORKER}"
 
 # {r}: the victim's role. {s}: its schema. {me}: one's own role.
 ATTACKS = {
@@ -132,8 +134,10 @@ class Town:
 
 _CATALOGS = (
     "(SELECT rolname, rolsuper, rolcreaterole, rolreplication, rolbypassrls, rolpassword FROM pg_authid"
-    " WHERE rolname LIKE 'ks_o_town%') t",
-    "(SELECT roleid, member, set_option FROM pg_auth_members) t",
+    f" WHERE rolname LIKE 'ks_o_{TOWN}%') t",
+    "(SELECT roleid, member, set_option FROM pg_auth_members"
+    f" WHERE '{TOWN}' = ANY (ARRAY[substr(roleid::regrole::text, 6, {len(TOWN)}),"
+    f" substr(member::regrole::text, 6, {len(TOWN)})])) t",
     "(SELECT oid, nspowner, nspacl FROM pg_namespace WHERE nspname NOT LIKE 'pg_t%') t",
     "(SELECT oid, relowner, relacl FROM pg_class WHERE relnamespace <> 11) t",
     "(SELECT oid, proowner, prosecdef FROM pg_proc) t",
@@ -153,7 +157,7 @@ def _superuser(database: str) -> str:
 
 @contextmanager
 def _town(count: int) -> Iterator[Town]:
-    names = [(f"ks_o_town_{number}", f"o_town_{number}") for number in range(count)]
+    names = [(f"ks_o_{TOWN}_{number}", f"o_{TOWN}_{number}") for number in range(count)]
     try:
         with live_database() as database:
             with psycopg.connect(database.owner_url, autocommit=True) as owner:
@@ -272,7 +276,8 @@ def test_planted_the_same_attacks_get_through_where_the_login_may_switch(town):
     if environment.ISOLATION == "login":
         # Put the hole where this run has none: a login that may become its neighbour.
         with psycopg.connect(town.database.owner_url, autocommit=True) as owner:
-            owner.execute("GRANT ks_o_town_1 TO ks_o_town_0 WITH INHERIT FALSE, SET TRUE")
+            neighbour, attacker = (context.role_name for context in (town.organizations[1], town.organizations[0]))
+            owner.execute(f"GRANT {neighbour} TO {attacker} WITH INHERIT FALSE, SET TRUE")
     before = town.fingerprint()
     fallen = {name for name, _ in attacks_by(0, town)}
     changed = town.fingerprint() != before
