@@ -179,7 +179,8 @@ def popular() -> list[int]:
 
 def affinity(site: Site) -> dict[str, Measured]:
     """The same requests to four processes in both ways, in both modes."""
-    requests, found = popular(), {}
+    requests = popular()
+    found: dict[str, Measured] = {}
     for variant in ("ours", "login"):
         for way in ("in_turns", "by_host"):
             shares = [site.serve(variant, share, what="one") for share in shared_out(requests, way)]
