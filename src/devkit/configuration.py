@@ -55,6 +55,8 @@ class Ports:
         return cls(**chosen)
 
 
+# The common settings that the matcher shares.
+_MATCHERS = ("KEYSTEAD_MATCHER_", "KEYSTEAD_ISOLATION", "KEYSTEAD_LOGIN_")
 USUAL_PORTS = Ports(api=8000, gateway=8001, matcher=8100, sandbox=8300)
 
 
@@ -152,6 +154,8 @@ class Configuration:
         for name in ("DATABASE_URL", "OWNER_DATABASE_URL", "ADMIN_DATABASE_URL"):
             theirs.pop(f"KEYSTEAD_{name}", None)
         common = {**ours, **theirs, **settings, "KEYSTEAD_REDIS_URL": redis_url}
+        if common.get("KEYSTEAD_ISOLATION") == "login":
+            common.setdefault("KEYSTEAD_LOGIN_SECRET", kept_secret(state_dir, "login_secret"))
         return cls(
             state_dir=state_dir,
             ports=ports,
@@ -159,7 +163,7 @@ class Configuration:
             base_url=common["KEYSTEAD_BASE_URL"].rstrip("/"),
             common={**common, "KEYSTEAD_SERVICE_KEY_FILE": str(service_key)},
             matcher={
-                **{name: value for name, value in common.items() if name.startswith("KEYSTEAD_MATCHER_")},
+                **{name: value for name, value in common.items() if name.startswith(_MATCHERS)},
                 "KEYSTEAD_KMS_URL": biometric,
                 "KEYSTEAD_MATCHER_SERVICE_PUBLIC_KEY_FILE": str(service_public),
             },

@@ -231,7 +231,8 @@ class Stack:
     def _prepare_database(self) -> None:
         """Roles, database, tables: by the commands that an operator would use."""
         stamp = self.state_dir / "postgres" / "prepared"
-        schema = _schema_fingerprint()
+        # Also when the isolation has changed: roles log in or are switched to.
+        schema = f"{_schema_fingerprint()} {self.configuration.common.get('KEYSTEAD_ISOLATION', 'role')}"
         ours = "postgres" in self._servers
         if ours and stamp.exists() and stamp.read_text() == schema:
             return

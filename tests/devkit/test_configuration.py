@@ -122,3 +122,11 @@ def test_half_a_database_is_refused(missing: str) -> None:
     with pytest.raises(SettingsContradict, match="needs both"):
         given_databases(environ)
     assert given_databases({"HOME": os.sep}) is None
+
+
+def test_in_login_mode_every_process_can_derive_the_logins(tmp_path: Path) -> None:
+    made = make(tmp_path, {"KEYSTEAD_ISOLATION": "login"})
+    told = {name: made.environment(name)["KEYSTEAD_LOGIN_SECRET"] for name in PROCESSES}
+    assert len(set(told.values())) == 1
+    assert made.environment("matcher")["KEYSTEAD_ISOLATION"] == "login"
+    assert "KEYSTEAD_LOGIN_SECRET" not in make(tmp_path).environment("api")

@@ -31,8 +31,17 @@
   value: http://{{ include "keystead.name" (dict "root" .root "component" "matcher") }}:8100
 - name: KEYSTEAD_SERVICE_KEY_FILE
   value: /run/keystead/service-key/private.pem
+{{ include "keystead.isolation" . }}
 {{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_REDIS_URL" "from" $values.redis) }}
 {{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_SECRET_KEY" "from" $values.secretKey) }}
+{{- end }}
+
+{{/* How organizations are kept apart in PostgreSQL, the same for every process. */}}
+{{- define "keystead.isolation" -}}
+- {name: KEYSTEAD_ISOLATION, value: {{ .root.Values.database.isolation }}}
+{{- if eq .root.Values.database.isolation "login" }}
+{{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_LOGIN_SECRET" "from" .root.Values.database.login) }}
+{{- end }}
 {{- end }}
 
 {{- define "keystead.appLogin" -}}
