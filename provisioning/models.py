@@ -130,3 +130,37 @@ class Offboarding(Model):
                 name="offboarding_final_after_approval",
             ),
         ]
+
+
+class BackupStatus(models.TextChoices):
+    RUNNING = "running"
+    COMPLETE = "complete"
+
+
+class Backup(Model):
+    """One backup of one organization. The archive itself stands outside the database."""
+
+    id_prefix = "bkp"
+
+    organization = models.ForeignKey("organizations.Organization", on_delete=models.PROTECT, related_name="backups")
+    status = models.CharField(max_length=16, choices=BackupStatus, default=BackupStatus.RUNNING)
+    # A file's absolute path, or `blob:` and the name of a blob.
+    location = models.CharField(max_length=1024)
+    # Of these, all are empty until it is complete.
+    taken_at = models.DateTimeField(null=True, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, default="", blank=True)
+    table_count = models.PositiveIntegerField(default=0)
+    row_count = models.BigIntegerField(default=0)
+    schema_fingerprint = models.CharField(max_length=64, default="", blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=BackupStatus.values), name="backup_status_known"),
+            models.CheckConstraint(
+                condition=Q(status="running") | Q(taken_at__isnull=False, finished_at__isnull=False, size_bytes__gt=0),
+                name="backup_complete_says_what_it_holds",
+            ),
+        ]

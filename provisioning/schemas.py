@@ -56,8 +56,11 @@ class OwnerLoginMissingError(DomainError):
 
 
 @cache
-def fingerprint() -> str:
-    """SHA-256 over every migration of an organization's schema in this release, by name and content."""
+def fingerprint(only: frozenset[tuple[str, str]] | None = None) -> str:
+    """SHA-256 over every migration of an organization's schema in this release, by name and content.
+
+    `only` leaves out those that an older release did not have, and so gives that release's fingerprint.
+    """
     digest = hashlib.sha256()
     for app in sorted(organization_app_labels()):
         module, _ = MigrationLoader.migrations_module(app)
@@ -66,6 +69,8 @@ def fingerprint() -> str:
         # Read, not imported: a process that only claims a schema has no other use for migrations.
         folder = Path(import_module(module).__path__[0])
         for name in sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if found.name[0] not in "_~"):
+            if only is not None and (app, name) not in only:
+                continue
             digest.update(f"{app}/{name}\0".encode())
             digest.update((folder / f"{name}.py").read_bytes())
     return digest.hexdigest()

@@ -29,6 +29,11 @@ class NotSuspendedError(Conflict):
     title = "This organization is not suspended"
 
 
+class RestoreOpenError(Conflict):
+    code = "restore_open"
+    title = "This organization is being restored from a backup"
+
+
 class OffboardingOpenError(Conflict):
     code = "offboarding_open"
     title = "This organization is in its grace period before offboarding"
@@ -52,13 +57,15 @@ def suspend(*, organization_id: UUID, reason: str, by: Principal) -> Flow:
 def resume(*, organization_id: UUID, reason: str, by: Principal) -> Flow:
     """Serve a suspended organization again. What was held for it is taken up within a minute.
 
-    Call inside `public_schema()`. Raises NotFound, NotSuspendedError, OffboardingOpenError.
+    Call inside `public_schema()`. Raises NotFound, NotSuspendedError, RestoreOpenError, OffboardingOpenError.
     """
     why = organizations.checked_reason(reason)
     with transaction.atomic():
         row = organizations.locked(organization_id)
         if row.status != OrganizationStatus.SUSPENDED:
             raise NotSuspendedError("There is nothing to resume.")
+        if Flow.objects.filter(organization=row, kind=FlowKind.RESTORE, status__in=flows.OPEN).exists():
+            raise RestoreOpenError("It opens by itself when the restore is done.")
         if Offboarding.objects.filter(organization=row, cancelled_at=None, approved_at__isnull=False).exists():
             raise OffboardingOpenError("Cancel the offboarding first.")
         flow = begin_resumption(row, reason=why, by=by)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from provisioning.models import Flow, FlowKind
 from provisioning.rules import Wait
-from provisioning.steps import create, offboard, suspend
+from provisioning.steps import backup, create, offboard, restore, suspend
 
 Step = Callable[[Flow], Wait | None]
 
@@ -18,4 +18,6 @@ STEPS: dict[FlowKind, Mapping[str, Step]] = {
     FlowKind.SUSPEND: suspend.SUSPEND,
     FlowKind.RESUME: suspend.RESUME,
     FlowKind.OFFBOARD: offboard.STEPS,
+    FlowKind.BACKUP: backup.STEPS,
+    FlowKind.RESTORE: restore.STEPS,
 }

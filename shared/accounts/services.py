@@ -110,6 +110,12 @@ def sign_out_everywhere(*, user: User, clock: Clock = utc_now) -> int:
     return Session.objects.filter(user=user, revoked_at=None).update(revoked_at=clock())
 
 
+def sign_everybody_out(*, clock: Clock = utc_now) -> int:
+    """Revoke every session of the present schema; returns how many there were. After a restore: those that were
+    ended since the backup would live again."""
+    return Session.objects.filter(revoked_at=None).update(revoked_at=clock())
+
+
 def authenticate(*, token: str, clock: Clock = utc_now) -> Session | None:
     """The living session of the token with its user, or None. One query."""
     if not rules.looks_like_token(rules.SESSION_PREFIX, token):

@@ -10,6 +10,8 @@ from engine.chain.models import AbstractHead, AbstractPending, AbstractSeal, Sea
 from engine.chain.rules import moment
 from engine.ids import PRINCIPAL_PREFIXES
 
+RESTORED = "organization.restore"
+
 
 class Entry(SealedRow):
     """One act: who did what to which object, and which decision allowed it."""
@@ -50,6 +52,9 @@ class Entry(SealedRow):
             "decision_id": str(self.decision_id) if self.decision_id else None,
             "request_id": self.request_id,
         }
+
+    def resumes_after(self) -> int | None:
+        return int(self.detail["ended_at"]) if self.action == RESTORED else None
 
 
 class Seal(AbstractSeal):

@@ -10,8 +10,8 @@ from engine import canonical_json, outbox
 from engine.api.requests import current_request_id
 from engine.chain.log import SealedLog, Verification
 from engine.clock import Clock, utc_now
-from engine.principals import Principal
-from tenants.audit.models import Entry, Head, Pending, Seal
+from engine.principals import SYSTEM, Principal
+from tenants.audit.models import RESTORED, Entry, Head, Pending, Seal
 
 LOG = SealedLog(name="audit", rows=Entry, seals=Seal, pending=Pending, heads=Head)
 
@@ -63,6 +63,15 @@ def seal() -> int:
     Raises engine.outbox.Postpone while another sealer is at work.
     """
     return LOG.seal_all()
+
+
+def resume_restored(*, at: int, backup: str, flow: str) -> None:
+    """After a restore: go on above the number ``at`` with an entry that says so. In the caller's transaction."""
+
+    def record_restored(ended_at: int) -> Entry:
+        return write(action=RESTORED, actor=SYSTEM, resource=backup, detail={"ended_at": ended_at, "flow": flow})
+
+    LOG.resume(at=at, record=record_restored)
 
 
 def verify() -> Verification:

@@ -33,6 +33,11 @@ def current_policy() -> CheckoutPolicy:
     return CheckoutPolicy.objects.first() or CheckoutPolicy(version=UNSAVED)
 
 
+def probe_freshness() -> timedelta:
+    """How long after its capture a probe may still be presented, a device's fast clock included."""
+    return timedelta(seconds=current_policy().probe_age_max_s) + rules.CLOCK_SKEW
+
+
 def update_policy(*, values: dict[str, Any], guard: Callable[[CheckoutPolicy], None], by: Principal) -> CheckoutPolicy:
     """Replace the rules. `guard` is shown the present ones, under lock, and may refuse by raising.
 

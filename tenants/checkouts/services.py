@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from tenants.checkouts.finishing import advance, follow_payments
+from tenants.checkouts.finishing import advance, follow_payments, settle_restored
 from tenants.checkouts.pins import MalformedPin, follow_erasures, remove_pin, set_pin
-from tenants.checkouts.policy import PolicyChanged, current_policy, update_policy
+from tenants.checkouts.policy import PolicyChanged, current_policy, probe_freshness, update_policy
 from tenants.checkouts.taking import (
     Asked,
     InvalidSignature,
@@ -27,8 +27,10 @@ __all__ = [
     "current_policy",
     "follow_erasures",
     "follow_payments",
+    "probe_freshness",
     "remove_pin",
     "set_pin",
+    "settle_restored",
     "take",
     "update_policy",
 ]

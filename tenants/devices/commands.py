@@ -66,3 +66,10 @@ def acknowledge(*, device_id: UUID, command_id: UUID, clock: Clock = utc_now) ->
     DeviceCommand.objects.filter(id=command_id, device_id=device_id, acknowledged_at=None).update(
         acknowledged_at=clock()
     )
+
+
+def expire_pending(*, clock: Clock = utc_now) -> int:
+    """After a restore: what a device had not acknowledged at the backup it may have done since, so it is not told
+    again. Returns how many commands that are."""
+    now = clock()
+    return DeviceCommand.objects.pending(at=now).update(expires_at=now)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tenants.devices.commands import acknowledge, enqueue, take_commands
+from tenants.devices.commands import acknowledge, enqueue, expire_pending, take_commands
 from tenants.devices.enrolment import (
     Claimed,
     CodeNotAccepted,
@@ -39,6 +39,7 @@ __all__ = [
     "close_session",
     "create_code",
     "enqueue",
+    "expire_pending",
     "note_seen",
     "open_session",
     "recheck",

@@ -29,3 +29,17 @@ class Event:
     def body(self) -> dict[str, Any]:
         """The event's ``data``, as JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrganizationRestored(Event):
+    """The organization was restored from a backup: what was told after it has not happened here.
+
+    ``ended_at`` is the number of the last event that the backup held; this event's own number lies above every
+    number that the lost log is known or assumed to have given, so whoever reads on finds this event next.
+    """
+
+    type: ClassVar[str] = "organization.restored"
+    backup: str
+    flow: str
+    ended_at: int

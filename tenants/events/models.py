@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from django.db import models
 
 from engine.chain.models import AbstractHead, AbstractPending, AbstractSeal, SealedRow
 from engine.chain.rules import moment
+from tenants.events.events import OrganizationRestored
 
 
 class Event(SealedRow):
@@ -36,6 +38,11 @@ class Event(SealedRow):
             "body": self.body,
             "created_at": moment(self.created_at),
         }
+
+    def resumes_after(self) -> int | None:
+        if self.type != OrganizationRestored.type:
+            return None
+        return int(json.loads(self.body)["data"]["ended_at"])
 
 
 class Seal(AbstractSeal):

@@ -12,6 +12,7 @@ from engine.clock import Clock, utc_now
 from engine.tenancy.context import current_organization
 from tenants.events import rules
 from tenants.events.events import Event as Fact
+from tenants.events.events import OrganizationRestored
 from tenants.events.models import Event, Head, Pending, Seal
 
 LOG = SealedLog(name="events", rows=Event, seals=Seal, pending=Pending, heads=Head)
@@ -81,6 +82,24 @@ def seal() -> int:
     Raises engine.outbox.Postpone while another sealer is at work.
     """
     return LOG.seal_all(on_sealed=_tell)
+
+
+def resume_restored(*, at: int, backup: str, flow: str) -> SealedEvent:
+    """After a restore: go on above the number ``at`` with an event that says so, before anything that is pending.
+
+    In the caller's transaction. ``backup`` and ``flow`` are public ids. No subscriber is called.
+    """
+
+    def record_restored(ended_at: int) -> Event:
+        return record(event=OrganizationRestored(backup=backup, flow=flow, ended_at=ended_at))
+
+    sealed = LOG.resume(at=at, record=record_restored)
+    return SealedEvent(sealed.row.id, sealed.sequence, sealed.row.type, sealed.row.body)
+
+
+def tells_of_restore(*, flow: str) -> bool:
+    """Whether `resume_restored` was done for this flow."""
+    return Event.objects.filter(type=OrganizationRestored.type, body__contains=f'"{flow}"').exists()
 
 
 def verify() -> Verification:

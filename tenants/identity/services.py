@@ -11,7 +11,7 @@ from django.db.models import Max
 from engine import ids, outbox
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, NotFound
-from engine.principals import Principal
+from engine.principals import SYSTEM, Principal
 from shared.organizations import limits
 from tenants.audit import services as audit
 from tenants.events import services as events
@@ -40,6 +40,7 @@ from tenants.identity.rules import Candidate
 from tenants.keyring import services as keyring
 
 CANDIDATES = 5
+_FINISH = "identity.finish_erasure"
 
 
 class ConsentMissing(DomainError):
@@ -236,17 +237,25 @@ def erase_person(*, person_id: UUID, by: Principal, clock: Clock = utc_now) -> P
         if person is None:
             raise NotFound
         if person.status == PersonStatus.ACTIVE:
-            person.status = PersonStatus.ERASING
-            person.external_reference, person.display_name = None, ""
-            person.save()
-            for template in person.templates.active():
-                _retire(template, clock=clock)
-            for consent in person.consents.current():
-                _withdraw(consent, clock=clock)
-            events.record(event=PersonErased(person=person.public_id), clock=clock)
-            audit.write(action="person.erase", actor=by, resource=person.public_id)
-            outbox.send(name="identity.finish_erasure", payload={"person_id": str(person_id)})
+            _begin_erasure(person, by=by, clock=clock)
+            outbox.send(name=_FINISH, payload={"person_id": str(person_id)})
     return finish_erasure(person_id=person_id, clock=clock)
+
+
+def replay_erasures(*, clock: Clock = utc_now) -> list[UUID]:
+    """After a restore: erase again everyone whom the journal outside the database names; returns who they are.
+
+    The keys go first, and the restored organization must not open before this has returned. What else an
+    erasure does is finished by the worker, as after any interrupted one.
+    """
+    people = keyring.replay_erasures()
+    with transaction.atomic():
+        for person in Person.objects.select_for_update().filter(id__in=people).exclude(status=PersonStatus.ERASED):
+            _begin_erasure(person, by=SYSTEM, clock=clock)
+        # The message that would finish these is not in a backup.
+        for person_id in Person.objects.filter(status=PersonStatus.ERASING).values_list("id", flat=True):
+            outbox.send(name=_FINISH, payload={"person_id": str(person_id)})
+    return people
 
 
 def finish_erasure(*, person_id: UUID, clock: Clock = utc_now) -> Person:
@@ -392,6 +401,21 @@ def set_threshold(
             detail={"verification_min": verification_min, "identification_min": identification_min},
         )
     return row
+
+
+def _begin_erasure(person: Person, *, by: Principal, clock: Clock) -> None:
+    """Forget who a locked person is, so that nobody matches them from here on. Nothing for one who is being erased."""
+    if person.status != PersonStatus.ACTIVE:
+        return
+    person.status = PersonStatus.ERASING
+    person.external_reference, person.display_name = None, ""
+    person.save()
+    for template in person.templates.active():
+        _retire(template, clock=clock)
+    for consent in person.consents.current():
+        _withdraw(consent, clock=clock)
+    events.record(event=PersonErased(person=person.public_id), clock=clock)
+    audit.write(action="person.erase", actor=by, resource=person.public_id)
 
 
 def _locked(person_id: UUID) -> Person:

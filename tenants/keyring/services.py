@@ -169,15 +169,15 @@ def forget_in_memory() -> None:
         key_holder(purpose).drop()
 
 
-def replay_erasures() -> int:
-    """After a restore: erase again everyone whom the journal names; returns how many there were.
+def replay_erasures() -> list[UUID]:
+    """After a restore: erase again everyone whom the journal names; returns who they are.
 
     The restored organization must not be opened before this has returned.
     """
     _outside_transaction()
     people = [erasure.person_id for erasure in erasure_journal().of_organization(current_organization().id)]
     _delete_person_keys(people)
-    return len(people)
+    return people
 
 
 def seal_secret(*, purpose_name: str, record_id: str, plaintext: bytes) -> bytes:

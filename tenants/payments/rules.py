@@ -52,7 +52,7 @@ class PaymentState(StrEnum):
 class AttemptState(StrEnum):
     """One try at one provider account."""
 
-    CREATED = "created"  # committed, nobody asked yet
+    CREATED = "created"  # committed, nobody asked yet (with `sends`, after a restore: perhaps asked)
     PLACED = "placed"  # known to the provider, without effect
     UNKNOWN = "unknown"  # the charge was sent and not answered
     AUTHORIZED = "authorized"
@@ -172,7 +172,7 @@ def after_fact(state: AttemptState, fact: Fact) -> AttemptState:
 
 def after_review(state: AttemptState) -> AttemptState:
     """The state of an attempt for which nobody found proof in time."""
-    undecided = (AttemptState.PLACED, AttemptState.UNKNOWN)
+    undecided = (AttemptState.CREATED, AttemptState.PLACED, AttemptState.UNKNOWN)
     return AttemptState.NEEDS_REVIEW if state in undecided else state
 
 
@@ -261,6 +261,8 @@ def next_step(view: View, *, now: datetime) -> Step:
     if view.operations and attempt.state not in (AttemptState.CREATED, AttemptState.PLACED):
         return _next_operation(view, now=now)
     match attempt.state:
+        case AttemptState.CREATED if attempt.sends:
+            return _find_again(view, now=now, age=age)
         case AttemptState.CREATED:
             return Step(Do.PLACE if age < CHARGE_WINDOW else Do.EXPIRE)
         case AttemptState.PLACED if attempt.sends == 0:
@@ -274,6 +276,15 @@ def next_step(view: View, *, now: datetime) -> Step:
             more = attempt.elsewhere and view.another_account and view.attempts < MAX_ATTEMPTS
             return Step(Do.FAIL_OVER if more and age < CHARGE_WINDOW else Do.FAIL)
     return Step(Do.NOTHING)
+
+
+def _find_again(view: View, *, now: datetime, age: timedelta) -> Step:
+    """Of a restored attempt nobody knows whether it was placed, and charged, after the backup. Placing it again
+    under its key has no effect of its own and gives the reference by which that can be found out, for as long as
+    the provider keeps the key."""
+    if view.next_check_at is not None and now < view.next_check_at:
+        return Step(Do.WAIT)
+    return Step(Do.PLACE if age < OPERATION_WINDOW else Do.REVIEW)
 
 
 def _settle(view: View, *, now: datetime, age: timedelta) -> Step:

@@ -25,7 +25,6 @@ def build(database: str) -> None:
     django.setup()
     from django.db import connection
 
-    from engine.tenancy import privileges
     from engine.tenancy.context import public_schema
     from provisioning import schemas
     from shared.organizations.models import Domain, Organization
@@ -63,10 +62,7 @@ def build(database: str) -> None:
         with schemas.owner_connection() as raw:
             roles.create_organization_role(raw, role=role, login_secret=environment.LOGIN_SECRET)
             roles.create_organization_schema(raw, schema=schema, role=role)
-        schemas.migrate_schema(schema)
-        with schemas.owner_connection() as raw:
-            for statement in privileges.grants_sql(schema=schema, role=role):
-                raw.execute(statement)
+        schemas.migrate_organization(schema=schema, role=role)
         _give_keys(row.context())
     connection.close()
 

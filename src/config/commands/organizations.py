@@ -12,7 +12,7 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from config.commands import life
+from config.commands import backups, life
 from config.terminal import at_the_terminal, err, fail, out, set_up_django
 
 _BUSY_SECONDS = 0.2
@@ -23,7 +23,7 @@ def org() -> None:
     """Organizations: their birth, life and end (docs/organizations.md)."""
 
 
-for command in life.COMMANDS:
+for command in (*life.COMMANDS, *backups.COMMANDS):
     org.add_command(command)
 
 

@@ -7,8 +7,8 @@ be given less (object lock, a write-once mount).
 """
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 _NAME: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,127}(/[a-z0-9_-][a-z0-9._-]{0,127}){0,7}")
@@ -37,8 +37,14 @@ class BlobStore(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Keep `content` durably before returning. BlobExists when the name is taken."""
 
+    def write_stream(self, name: str, parts: Iterable[bytes]) -> None:
+        """As `write`, of something too large for memory. Nothing is kept unless all parts came."""
+
     def read(self, name: str) -> bytes:
         """The content; BlobNotFound when there is none."""
+
+    def open(self, name: str) -> BinaryIO:
+        """The content, to be read from its beginning and closed; BlobNotFound when there is none."""
 
     def names(self, prefix: str) -> Iterator[str]:
         """The names under a prefix that ends with `/` (or is empty), in order."""

@@ -137,6 +137,21 @@ class SealedLog(Generic[Row]):
             raise Postpone(_BUSY_DELAY, "another sealer is at work") from None
         return total
 
+    def resume(self, *, at: int, record: Callable[[int], Row], clock: Clock = utc_now) -> Sealed[Row]:
+        """After a restore: go on above ``at`` with the row that ``record`` appends, before anything that is pending.
+
+        ``record`` is called with the last number before the gap, which its row has to declare (`resumes_after`).
+        In the caller's transaction. Raises Busy while another sealer is at work.
+        """
+        head = self._lease()
+        row = record(head.sequence)
+        head.sequence = max(head.sequence, at)
+        seal = self._next_seal(head, row, clock())
+        seal.save(force_insert=True)
+        head.save(update_fields=["sequence", "hash"])
+        self.pending._default_manager.filter(row_id=row.pk).delete()  # type: ignore[misc]  # the app's field
+        return Sealed(seal.sequence, row)
+
     def verify(self, *, page: int = 1000) -> Verification:
         """Walk the whole chain, recompute every hash, and report the first that does not hold."""
         sealed = self.seals._default_manager.select_related("row")  # type: ignore[misc]  # the app's field
@@ -147,7 +162,7 @@ class SealedLog(Generic[Row]):
             if not seals:
                 break
             for seal in seals:
-                reason = self._fault(seal, previous=hash_, expected=last + 1)
+                reason = self._fault(seal, previous=hash_, last=last)
                 if reason:
                     broken_at = last + 1
                     break
@@ -187,9 +202,9 @@ class SealedLog(Generic[Row]):
             sealed_at=now,
         )
 
-    def _fault(self, seal: Any, *, previous: bytes, expected: int) -> str:
-        if seal.sequence != expected:
-            return f"number {expected} is missing"
+    def _fault(self, seal: Any, *, previous: bytes, last: int) -> str:
+        if seal.sequence != last + 1 and not (seal.sequence > last and seal.row.resumes_after() == last):
+            return f"number {last + 1} is missing"
         if bytes(seal.previous_hash) != previous:
             return "it does not follow the seal before it"
         recomputed = rules.link(

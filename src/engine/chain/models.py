@@ -28,9 +28,16 @@ class SealedRow(Model):
         """The row as JSON values, complete, the same on every reading."""
         raise NotImplementedError
 
+    def resumes_after(self) -> int | None:
+        """The number after which the log goes on with this row, when a restore let numbers out before it.
+
+        Read from what the seal vouches for; None for every other row.
+        """
+        return None
+
 
 class AbstractSeal(models.Model):
-    """A row's place: its number, without gaps from 1, and the hash that ties it to the one before.
+    """A row's place: its number, from 1 without gaps that no row declares, and the hash that ties it to the one before.
 
     A concrete seal adds ``row``, a OneToOneField to the log's row.
     """

@@ -94,3 +94,19 @@ def secret(*, organization_id: UUID, purpose_name: str, record_id: str, key_id: 
         "record": record_id,
         "key": str(key_id),
     }
+
+
+def backup_key(*, organization_id: UUID, backup_id: UUID) -> Context:
+    """The context under which a KMS wraps the key of one backup of an organization."""
+    return {"kind": "backup-key", "organization": str(organization_id), "backup": str(backup_id)}
+
+
+def backup_part(*, organization_id: UUID, backup_id: UUID, name: str, number: int) -> Context:
+    """The context of one part of a backup: which content it belongs to, and its place in the whole."""
+    return {
+        "kind": "backup-part",
+        "organization": str(organization_id),
+        "backup": str(backup_id),
+        "name": name,
+        "number": str(number),
+    }

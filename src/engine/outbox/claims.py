@@ -95,6 +95,11 @@ _HURRY = """
     UPDATE public.outbox_message SET available_at = statement_timestamp()
     WHERE org_role = %(org_role)s AND dispatched_at IS NULL AND parked_at IS NULL AND last_error = %(held)s
 """
+_BEGIN_ANEW = """
+    UPDATE public.outbox_message
+    SET dispatched_at = NULL, started_at = NULL, parked_at = NULL, attempts = 0, available_at = statement_timestamp()
+    WHERE org_role = %(org_role)s AND attempts > 0
+"""
 _PARKED = """
     SELECT id, org_role, name, attempts, last_error, parked_at FROM public.outbox_message
     WHERE parked_at IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s
@@ -263,6 +268,12 @@ def unpark(message_id: UUID | None = None) -> int:
 def hurry(*, org_role: str, held: str) -> int:
     """Make due what was postponed with the reason ``held``. Returns how many messages that were."""
     count, _ = _run(_HURRY, {"org_role": org_role, "held": held})
+    return count
+
+
+def begin_anew(*, org_role: str) -> int:
+    """Let every message of a role that nobody knew until now start from its first attempt. Returns how many."""
+    count, _ = _run(_BEGIN_ANEW, {"org_role": org_role})
     return count
 
 

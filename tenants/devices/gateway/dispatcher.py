@@ -162,6 +162,9 @@ class Dispatcher:
         if now is None or now.status == SUSPENDED:
             await _end_all(sockets, "the organization is suspended")
             return
+        if now.schema_name != organization.schema_name:
+            await _end_all(sockets, "the organization was restored from a backup")
+            return
         credentials = {one.session.device.id: one.session.credential_id for one in sockets}
         state = await in_organization(organization, services.recheck, credentials=credentials, clock=self.clock)
         await _end_all(

@@ -19,6 +19,7 @@ from tenants.payments.services.intents import (
     void,
 )
 from tenants.payments.services.methods import NewToken, create_method, detach_method, forget_person
+from tenants.payments.services.restoring import settle_restored
 
 __all__ = [
     "AccountNameTaken",
@@ -40,6 +41,7 @@ __all__ = [
     "process",
     "receive",
     "refund",
+    "settle_restored",
     "sweep",
     "update_account",
     "void",

@@ -290,7 +290,8 @@ def _settle_charge(claim: Claim, found: Finding, payment: Payment, attempt: Atte
     if found.fact is Fact.UNDECIDED or (found.fact is Fact.PLACED and claim.do is not Do.PLACE):
         # Nothing was ever sent that moves money: that this one did not get through is proof enough. And an intent
         # that is still waiting proves nothing about a confirmation that may be under way.
-        if claim.do is Do.PLACE or (not found.available and not claim.repeat):
+        # Not of a restored attempt, which may have been charged between the backup and the restore.
+        if not claim.repeat and (claim.do is Do.PLACE or not found.available):
             code = found.code or _UNAVAILABLE
             settlement.refuse(payment=payment, attempt=attempt, code=code, elsewhere=True, clock=clock)
             return

@@ -1,6 +1,6 @@
 """Verbs of webhooks: endpoints are managed, deliveries are made."""
 
-from tenants.webhooks.services.deliveries import EndpointNotEnabled, deliver, fan_out, replay
+from tenants.webhooks.services.deliveries import EndpointNotEnabled, deliver, fan_out, hold_pending, replay
 from tenants.webhooks.services.endpoints import (
     InvalidEndpoint,
     TooManyEndpoints,
@@ -20,6 +20,7 @@ __all__ = [
     "delete_endpoint",
     "deliver",
     "fan_out",
+    "hold_pending",
     "replay",
     "rotate_secret",
     "update_endpoint",

@@ -127,6 +127,16 @@ def replay(*, delivery_id: UUID, by: Principal, clock: Clock = utc_now) -> Deliv
     return delivery
 
 
+def hold_pending() -> int:
+    """After a restore: send nothing that was on its way at the backup; returns how many deliveries that are.
+
+    They may have arrived since. A receiver that missed one asks for the events since the last that it has, or an
+    administrator replays the delivery.
+    """
+    pending = Delivery.objects.filter(state=DeliveryState.PENDING)
+    return pending.update(state=DeliveryState.CANCELLED, next_attempt_at=None)
+
+
 def _send(delivery: Delivery, *, available_at: datetime | None = None) -> None:
     outbox.send(
         name=MESSAGE,

@@ -2,8 +2,9 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import SplitResult, unquote
 
 from engine.blobs.store import (
@@ -24,10 +25,14 @@ class FileBlobStore:
 
     def write(self, name: str, content: bytes) -> None:
         """Durable when it returns: the content, the name and new folders are flushed to disk."""
+        self.write_stream(name, [content])
+
+    def write_stream(self, name: str, parts: Iterable[bytes]) -> None:
+        """As `write`. What `parts` raises is raised, and nothing is kept."""
         path = self._folder / check_name(name)
         try:
             self._make_folders(path.parent)
-            staged = _stage(path.parent, content)
+            staged = _stage(path.parent, parts)
             try:
                 won = _link(staged, path)
             finally:
@@ -43,6 +48,15 @@ class FileBlobStore:
         """The content of a blob."""
         try:
             return (self._folder / check_name(name)).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise BlobNotFound(name) from None
+        except OSError as error:
+            raise BlobStoreFailed(f"{name}: {error.strerror}") from error
+
+    def open(self, name: str) -> BinaryIO:
+        """The content of a blob, open for reading."""
+        try:
+            return (self._folder / check_name(name)).open("rb")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise BlobNotFound(name) from None
         except OSError as error:
@@ -77,13 +91,17 @@ def from_url(parts: SplitResult) -> FileBlobStore:
     return FileBlobStore(folder)
 
 
-def _stage(folder: Path, content: bytes) -> Path:
+def _stage(folder: Path, parts: Iterable[bytes]) -> Path:
     staged = folder / f".{secrets.token_hex(12)}"
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        staged.unlink()
+        raise
     return staged
 
 
