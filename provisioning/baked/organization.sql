@@ -1147,6 +1147,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('provisioning', '0001_pre_initial', now()),
 ('provisioning', '0002_pre_ready_schemas', now()),
 ('provisioning', '0003_pre_life', now()),
+('provisioning', '0004_pre_add_backup', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
 ('webhooks', '0001_pre_initial', now()),

@@ -83,8 +83,10 @@ class Allowed:
 @pytest.fixture
 def everything_allowed(org_a: OrganizationContext) -> Iterator[None]:
     previous = access.set_checker(lambda **_: Allowed())
+    of_operators = access.set_operator_checker(lambda **_: True)
     yield
     access.set_checker(previous)
+    access.set_operator_checker(of_operators)
 
 
 @cache
@@ -183,7 +185,7 @@ def test_methods_that_the_document_does_not_name(case: Case) -> None:
 
 
 def test_the_sweep_would_notice_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = next(case for case in WITH_BODY if case.document == openapi.PLATFORM)
+    case = next(case for case in WITH_BODY if case.document == openapi.PLATFORM and "{" not in case.path)
     monkeypatch.setattr("engine.api.parsing.decode", lambda body: {"a": 1 / 0})
     response = send(case, case.url(), b"{}")
     assert response.status_code == 500

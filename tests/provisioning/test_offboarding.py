@@ -176,6 +176,11 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
     with public_schema():
         for who in (ADA, BOB):
             operators.create(email=who.display, password=PASSWORD, role="admin", by=SYSTEM)
+    for verb in ("suspend", "resume"):
+        done = keystead("org", verb, "leaving", "--reason", "x", "--operator", ADA.display)
+        assert done.returncode == 0, done.stderr
+    nobody = keystead("org", "offboard", "leaving", "--reason", "x", "--operator", "nobody@ops.example")
+    assert (nobody.returncode, "keystead operator list" in nobody.stderr) == (1, True)
     asked = keystead("org", "offboard", "leaving", "--reason", "the contract has ended", "--operator", ADA.display)
     assert (asked.returncode, "--approve" in asked.stderr) == (0, True), asked.stderr
     alone = keystead("org", "offboard", "leaving", "--approve", "--operator", ADA.display)

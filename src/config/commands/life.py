@@ -23,10 +23,11 @@ operator_option = click.option(
 @operator_option
 def suspend(slug: str, reason: str, email: str) -> None:
     """Refuse everything for the organization SLUG, everywhere within 5 seconds."""
+    row = find(slug)
     from provisioning import suspension
 
-    _carry(suspension.suspend, slug, email, reason=reason)
-    err.print(f"{slug} is suspended. `keystead org resume {slug} --reason ..` takes it up again.")
+    _carry(suspension.suspend, row, email, reason=reason)
+    err.print(f"{slug} is suspended. `keystead org resume {slug} --reason ..` takes it up again.", soft_wrap=True)
 
 
 @click.command()
@@ -35,9 +36,10 @@ def suspend(slug: str, reason: str, email: str) -> None:
 @operator_option
 def resume(slug: str, reason: str, email: str) -> None:
     """Serve the suspended organization SLUG again; what was held for it is taken up."""
+    row = find(slug)
     from provisioning import suspension
 
-    _carry(suspension.resume, slug, email, reason=reason)
+    _carry(suspension.resume, row, email, reason=reason)
     err.print(f"{slug} is active.")
 
 
@@ -60,7 +62,9 @@ def rename(slug: str, new_slug: str, old_host: Any, email: str) -> None:
 
     with public_schema():
         naming.rename(organization_id=row.id, slug=new_slug, old_host=old_host, by=actor(email))
-    err.print(f"{slug} is {new_slug} now. Its issuer is {row.issuer} for ever; nobody else is given {slug}.")
+    err.print(
+        f"{slug} is {new_slug} now. Its issuer is {row.issuer} for ever; nobody else is given {slug}.", soft_wrap=True
+    )
 
 
 @click.command("plan")
@@ -97,7 +101,8 @@ def add_domain(slug: str, host: str, email: str) -> None:
         found = domains.claim(organization_id=row.id, host=host, by=actor(email))
     out.print(f'{found.record_name}. IN TXT "{found.challenge}"', soft_wrap=True, markup=False)
     err.print(
-        f"Publish it before {found.expires_at:%Y-%m-%d %H:%M} UTC, then: `keystead org domain verify {slug} {host}`"
+        f"Publish it before {found.expires_at:%Y-%m-%d %H:%M} UTC, then: `keystead org domain verify {slug} {host}`",
+        soft_wrap=True,
     )
 
 
@@ -170,7 +175,10 @@ def offboard(slug: str, reason: str, email: str, act: str | None) -> None:
     elif flow.status == "succeeded":
         err.print(f"{slug} is gone. See `keystead org certificate {slug} --verify`.")
     else:
-        err.print(f"It can be cancelled until {found.grace_ends_at:%Y-%m-%d %H:%M} UTC; then the provisioner goes on.")
+        err.print(
+            f"It can be cancelled until {found.grace_ends_at:%Y-%m-%d %H:%M} UTC; then the provisioner goes on.",
+            soft_wrap=True,
+        )
 
 
 @click.command()
@@ -236,9 +244,8 @@ def actor(email: str) -> Any:
     return found.principal
 
 
-def _carry(verb: Callable[..., Any], slug: str, email: str, **arguments: Any) -> None:
+def _carry(verb: Callable[..., Any], row: Any, email: str, **arguments: Any) -> None:
     """Call a verb that starts a flow, and run the flow here where this process can."""
-    row = find(slug)
     from engine.tenancy.context import public_schema
 
     with public_schema():
