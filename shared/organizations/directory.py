@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -12,23 +13,23 @@ from engine.tenancy.directory import Host
 from shared.organizations.models import Domain, HostUse, Organization
 
 
-def find_host(host: str) -> Host | None:
+def find_hosts(hosts: Collection[str]) -> dict[str, Host]:
     # While it is being made an organization works for itself, but its host does not answer.
     canonical = Domain.objects.filter(organization=OuterRef("organization"), is_canonical=True).values("host")
-    row = (
-        Domain.objects.filter(host=host, organization__in=Organization.objects.served())
+    rows = (
+        Domain.objects.filter(host__in=hosts, organization__in=Organization.objects.served())
         .select_related("organization")
         .annotate(canonical=Subquery(canonical))
-        .first()
     )
-    if row is None:
-        return None
-    return Host(
-        organization=row.organization.context(),
-        serves=row.use == HostUse.SERVES,
-        is_issuer=urlsplit(row.organization.issuer).hostname == host,
-        moved_to=row.canonical if row.use == HostUse.REDIRECTS else None,
-    )
+    return {
+        row.host: Host(
+            organization=row.organization.context(),
+            serves=row.use == HostUse.SERVES,
+            is_issuer=urlsplit(row.organization.issuer).hostname == row.host,
+            moved_to=row.canonical if row.use == HostUse.REDIRECTS else None,
+        )
+        for row in rows
+    }
 
 
 def find_by_role(role_name: str) -> OrganizationContext | None:

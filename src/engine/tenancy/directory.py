@@ -7,8 +7,10 @@ names the module that answers them.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from threading import Lock
 from time import monotonic
 from typing import Protocol, cast
@@ -23,6 +25,7 @@ _FRESH_S = 2.0
 # Whoever has just asked for an organization is waiting at its host, and has been told 404 already.
 _UNKNOWN_FRESH_S = 0.02
 _ENTRIES_MAX = 20_000
+_READ_TOGETHER_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Host:
 class Directory(Protocol):
     """What the app that keeps the organizations provides. Called in `routing_schema()`."""
 
-    def find_host(self, host: str) -> Host | None: ...
+    def find_hosts(self, hosts: Collection[str]) -> Mapping[str, Host]: ...
     def find_by_role(self, role_name: str) -> OrganizationContext | None: ...
     def find_by_id(self, organization_id: UUID) -> OrganizationContext | None: ...
 
@@ -49,6 +52,8 @@ class Directory(Protocol):
 Answer = Host | OrganizationContext | None
 
 _cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
+# Hosts that were served from memory since they were last read.
+_asked: set[str] = set()
 _lock = Lock()
 
 
@@ -80,6 +85,7 @@ def forget() -> None:
     """Drop what this process remembers, for the one that has just changed an organization."""
     with _lock:
         _cache.clear()
+        _asked.clear()
 
 
 def _look_up(kind: str, value: str) -> Answer:
@@ -87,21 +93,33 @@ def _look_up(kind: str, value: str) -> Answer:
     # One look at a dict needs no lock.
     entry = _cache.get(key)
     if entry and now - entry[0] < (_FRESH_S if entry[1] else _UNKNOWN_FRESH_S):
+        if kind == "host" and entry[1]:
+            _asked.add(value)
         return entry[1]
+    directory = cast(Directory, import_module(settings.TENANCY_DIRECTORY))
+    found: dict[str, Answer]
     with routing_schema():
-        directory = cast(Directory, import_module(settings.TENANCY_DIRECTORY))
-        found: Answer
         match kind:
             case "host":
-                found = directory.find_host(value)
+                hosts = _to_read_with(value)
+                found = {**dict.fromkeys(hosts), **directory.find_hosts(hosts)}
             case "role":
-                found = directory.find_by_role(value)
+                found = {value: directory.find_by_role(value)}
             case _:
-                found = directory.find_by_id(UUID(value))
+                found = {value: directory.find_by_id(UUID(value))}
     with _lock:
-        _cache[key] = (now, found)
-        _cache.move_to_end(key)
+        for each, answer in found.items():
+            _cache[kind, each] = (now, answer)
+            _cache.move_to_end((kind, each))
         # Unknown hosts are remembered too, so a scan must not make this grow.
         while len(_cache) > _ENTRIES_MAX:
             _cache.popitem(last=False)
-    return found
+    return found[value]
+
+
+def _to_read_with(host: str) -> list[str]:
+    """`host`, and those that are in use and will be as stale in a moment: a query each would add up."""
+    with _lock:
+        others = _asked - {host}
+        _asked.clear()
+    return [host, *islice(others, _READ_TOGETHER_MAX - 1)]

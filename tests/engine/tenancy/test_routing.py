@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from rest_framework.test import APIClient
 
@@ -87,3 +89,33 @@ def test_what_is_remembered_of_hosts_is_bounded(db: None, monkeypatch: pytest.Mo
 )
 def test_host_headers(header: str, name: str) -> None:
     assert host_name(header) == name
+
+
+def test_hosts_in_use_are_read_together(
+    db: None, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [f"org-{letter}.{environment.BASE_DOMAIN}" for letter in "ab"]
+    directory.forget()
+    with django_assert_num_queries(2):
+        first = [directory.by_host(host) for host in (*hosts, *hosts)]
+    monkeypatch.setattr(directory, "_FRESH_S", 0.0)
+    with django_assert_num_queries(1):
+        assert directory.by_host(hosts[0]) == first[0]
+    monkeypatch.undo()
+    with django_assert_num_queries(0):
+        assert directory.by_host(hosts[1]) == first[1]
+
+
+def test_a_host_that_ended_while_others_were_read_ends_with_them(
+    db: None, org_b: OrganizationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = (f"org-{letter}.{environment.BASE_DOMAIN}" for letter in "ab")
+    directory.forget()
+    for host in (a, b, a, b):
+        assert directory.by_host(host)
+    with public_schema():
+        Organization.objects.filter(id=org_b.id).update(status="provisioning")
+    monkeypatch.setattr(directory, "_FRESH_S", 0.0)
+    assert directory.by_host(a)
+    monkeypatch.undo()
+    assert directory.by_host(b) is None
