@@ -57,6 +57,28 @@ def test_a_suspended_organization_is_403_with_its_own_problem(db: None, org_a: O
     assert get(f"org-b.{environment.BASE_DOMAIN}").status_code == 401
 
 
+def test_absence_is_remembered_for_a_moment_and_presence_for_longer(
+    db: None, org_a: OrganizationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(directory, "monotonic", lambda: now)
+    status = Organization.objects.filter(id=org_a.id)
+
+    def seen_after(seconds: float, *, became: str) -> int:
+        nonlocal now
+        with public_schema():
+            status.update(status=became)
+        now += seconds
+        return get(f"org-a.{environment.BASE_DOMAIN}").status_code
+
+    directory.forget()
+    assert seen_after(0, became="provisioning") == 404
+    assert seen_after(directory._UNKNOWN_FRESH_S / 2, became="active") == 404
+    assert seen_after(directory._UNKNOWN_FRESH_S, became="active") == 401
+    assert seen_after(directory._FRESH_S / 2, became="suspended") == 401
+    assert seen_after(directory._FRESH_S, became="suspended") == 403
+
+
 def test_one_that_is_being_made_does_not_answer_yet(db: None, org_a: OrganizationContext) -> None:
     with public_schema():
         Organization.objects.filter(id=org_a.id).update(status="provisioning")
