@@ -35,7 +35,7 @@ class Platform:
         self.stack.cli("plan", "create", "bench")
         email, password = "operator@bench.example", secrets.token_urlsafe(24)
         otpauth = self.stack.cli(
-            "operator", "create", "--email", email, secrets={"KEYSTEAD_OPERATOR_PASSWORD": password}
+            "operator", "create", "--role", "admin", "--email", email, secrets={"KEYSTEAD_OPERATOR_PASSWORD": password}
         ).strip()
         code = TOTP(b32decode(parse_qs(urlsplit(otpauth).query)["secret"][0]))
         code.time = time.time()
