@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from engine.api.paths import typeid
-from provisioning.api import fleet, life_views, views
+from provisioning.api import backups, fleet, life_views, views
 
 _ORGANIZATION = f"organizations/{typeid('org', 'organization_id')}"
 
@@ -22,6 +22,7 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/offboarding", life_views.OffboardingView.as_view()),
     path(f"{_ORGANIZATION}/offboarding/approve", life_views.OffboardingApproval.as_view()),
     path(f"{_ORGANIZATION}/offboarding/cancel", life_views.OffboardingCancellation.as_view()),
+    path(f"{_ORGANIZATION}/backups", backups.BackupList.as_view()),
     path("plans", views.PlanList.as_view()),
     path(f"plans/{typeid('plan', 'plan_id')}", views.PlanDetail.as_view()),
     path("flows", fleet.FlowList.as_view()),

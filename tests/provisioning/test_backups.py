@@ -15,6 +15,8 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from config import cli
 from engine import ids
@@ -28,6 +30,7 @@ from provisioning import flows, schemas, suspension
 from provisioning.backups import archive, keys, services, settling, tables
 from provisioning.models import Backup, Flow, FlowKind
 from provisioning.steps import restore as restoring
+from shared.operators.rules import Role
 from shared.organizations.models import Domain, Organization
 from tenants.audit import services as audit
 from tenants.events import selectors as event_selectors
@@ -36,6 +39,7 @@ from tenants.identity import services as identity
 from tenants.identity.models import Person
 from tenants.keyring import services as keyring
 from tenants.keyring.models import PersonKey
+from tests.factories import operators
 from tests.factories import payments as make
 from tests.harness.live import LiveDatabase, live_database
 
@@ -379,3 +383,25 @@ def test_a_resume_does_not_open_what_is_being_restored(
         advance_one(flow)
     with public_schema(), pytest.raises(suspension.RestoreOpenError):
         suspension.resume(organization_id=org_a.id, reason="why not", by=make.STAFF)
+
+
+def test_operators_start_backups_and_list_them(owner: LiveDatabase, org_a: OrganizationContext) -> None:
+    admin, support = operators.operator(Role.ADMIN).client(), operators.operator(Role.SUPPORT).client()
+    path = f"/v1/organizations/{ids.encode('org', org_a.id)}/backups"
+    assert support.post(path).status_code == 403
+    made = admin.post(path)
+    assert (made.status_code, made.json()["status"]) == (202, "running"), made.content
+    again = admin.post(path)
+    assert (again.status_code, again.json()["code"]) == (409, "flow_under_way")
+    with public_schema():
+        flow = Flow.objects.get(kind=FlowKind.BACKUP)
+    run(flow)
+    with CaptureQueriesContext(connection) as one:
+        (shown,) = support.get(path).json()["data"]
+    assert (shown["id"], shown["status"], len(shown["sha256"])) == (made.json()["id"], "complete", 64)
+    run_again = admin.post(path)
+    assert run_again.status_code == 202
+    with CaptureQueriesContext(connection) as two:
+        assert len(support.get(path).json()["data"]) == 2
+    assert len(two) == len(one)
+    assert admin.get(f"/v1/organizations/{ids.encode('org', ids.uuid7())}/backups").status_code == 404

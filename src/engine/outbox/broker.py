@@ -8,12 +8,13 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
-from engine.outbox.options import QUEUES, Options
+from engine.outbox.options import PROVISIONING, QUEUES, Options
 
 ACTOR = "outbox.handle"
 # Of a million commands; each worker looks at its queues some ten times a second.
 _MAINTENANCE_CHANCE = 20_000
 _TIME_LIMIT_MS = 120_000
+_LONG_TIME_LIMIT_MS = 6 * 3_600_000
 _DEAD_MESSAGE_TTL_MS = 60_000
 
 
@@ -49,6 +50,7 @@ class OutboxBroker(RedisBroker):
                 actor_name=ACTOR,
                 args=(str(message_id),),
                 kwargs={},
-                options={},
+                # A backup or a restore takes as long as the organization is large.
+                options={"time_limit": _LONG_TIME_LIMIT_MS} if queue == PROVISIONING else {},
             )
         )

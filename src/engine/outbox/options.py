@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-QUEUES = ("default", "payments", "webhooks", "provisioning")
+PROVISIONING = "provisioning"
+QUEUES = ("default", "payments", "webhooks", PROVISIONING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
@@ -310,6 +311,26 @@ async def test_a_revocation_whose_hint_was_lost_is_found_all_the_same(served: Ga
         await in_thread(device.organization, revoked_without_a_word)
         async with asyncio.timeout(5):
             assert await opened.close_code() == Close.REVOKED
+
+
+async def test_a_socket_to_a_schema_that_went_out_of_use_is_closed(
+    served: Gateway, device: Enrolled, live_db: LiveDatabase
+) -> None:
+    def switch(schema: str) -> None:
+        with psycopg.connect(live_db.owner_url) as owner:
+            owner.execute(
+                "UPDATE public.organizations_organization SET schema_name = %s WHERE id = %s",
+                [schema, device.organization.id],
+            )
+        directory.forget()
+
+    try:
+        async with ready_line(served, device) as opened:
+            await sync_to_async(switch)("o_restored")
+            async with asyncio.timeout(5):
+                assert await opened.close_code() == Close.REVOKED
+    finally:
+        await sync_to_async(switch)(device.organization.schema_name)
 
 
 async def test_a_suspended_organization_has_no_gateway(
