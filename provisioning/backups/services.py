@@ -20,8 +20,9 @@ from provisioning import flows, schemas
 from provisioning.backups import archive, keys, places, versions
 from provisioning.backups.archive import ArchiveRefusedError, Manifest
 from provisioning.models import Backup, Flow, FlowKind, FlowStatus
+from provisioning.organizations import OrganizationGoneError
 from shared.operator_log import services as operator_log
-from shared.organizations.models import Organization, OrganizationStatus
+from shared.organizations.models import GONE, Organization, OrganizationStatus
 from shared.plans.models import Plan
 
 _OPAQUE_BYTES = 10
@@ -164,6 +165,8 @@ def open_restore(*, location: str) -> Flow | None:
 def _over(
     row: Organization, manifest: Manifest, parameters: dict[str, Any], *, mode: Mode | None, by: Principal
 ) -> Flow:
+    if row.status in GONE:
+        raise OrganizationGoneError("Nothing of it is brought back.")
     with schemas.owner_connection() as raw:
         lives = raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [row.schema_name]).fetchone() is not None
     if mode is Mode.INTO_FRESH:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +21,13 @@ from engine.principals import SYSTEM
 from engine.tenancy import directory
 from engine.tenancy.context import organization, public_schema
 from provisioning import archive, certificates, destruction
-from provisioning.models import Flow, FlowStatus, Offboarding
+from provisioning.models import Flow, FlowKind, FlowStatus, Offboarding
 from provisioning.rules import Wait
 from shared.operator_log import services as operator_log
 from shared.organizations.models import Domain, Organization, OrganizationStatus
+
+_OPEN = (FlowStatus.RUNNING, FlowStatus.WAITING)
+_RESTORE_PATIENCE = timedelta(minutes=1)
 
 
 def await_approval(flow: Flow) -> Wait | None:
@@ -40,12 +44,15 @@ def await_grace(flow: Flow) -> Wait | None:
             return None
         if found.grace_ends_at > utc_now():
             return Wait(until=found.grace_ends_at)
+        if Flow.objects.filter(organization=row, kind=FlowKind.RESTORE, status__in=_OPEN).exists():
+            # It has a schema of its own under way, which nobody but itself knows.
+            return Wait(until=utc_now() + _RESTORE_PATIENCE)
         found.final_at = utc_now()
         found.save(update_fields=["final_at"])
         row.status = OrganizationStatus.OFFBOARDING
         row.save(update_fields=["status", "updated_at"])
         # Whatever else was going on with it has nothing left to work on.
-        open_flows = Flow.objects.filter(organization=row, status__in=[FlowStatus.RUNNING, FlowStatus.WAITING])
+        open_flows = Flow.objects.filter(organization=row, status__in=_OPEN)
         open_flows.exclude(id=flow.id).update(status=FlowStatus.CANCELLED, due_at=None)
         operator_log.record(
             action="offboarding.final", by=SYSTEM, organization_id=row.id, reason=found.reason, detail=_who(found)
@@ -79,8 +86,11 @@ def write_journal(flow: Flow) -> None:
 
 def destroy_keys(flow: Flow) -> None:
     """Every wrapped key of every purpose, and what is held of them in memory."""
+    from provisioning.backups import services as backups
     from tenants.keyring import services as keyring
 
+    # Schemas that restores have taken out of use hold the same keys.
+    backups.drop_superseded(organization=flow.organization)
     destruction.destroy_keys(schema=flow.organization.schema_name)
     with organization(flow.organization.context()):
         keyring.forget_in_memory()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -21,7 +22,8 @@ from engine.principals import SYSTEM, Principal
 from engine.tenancy import directory
 from engine.tenancy.context import OrganizationContext, public_schema
 from provisioning import archive, certificates, destruction, flows, offboarding, services
-from provisioning.models import FlowStatus, Offboarding
+from provisioning.models import Flow, FlowKind, FlowStatus, Offboarding
+from provisioning.rules import DONE
 from shared.operators import services as operators
 from shared.organizations.models import Organization
 from tests.conftest import client_of
@@ -173,6 +175,7 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
         )
 
     row = _made(live_db, "leaving")
+    superseded = _superseded(live_db, row)
     with public_schema():
         for who in (ADA, BOB):
             operators.create(email=who.display, password=PASSWORD, role="admin", by=SYSTEM)
@@ -195,6 +198,10 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
     directory.forget()
     assert client_of(row.context()).get("/.well-known/jwks.json").json()["code"] == "unknown_host"
     _nothing_secret_left(said["archive"]["manifest"])
+    with live_db.as_owner():
+        assert destruction.remains(**superseded) == []
+    invited = keystead("org", "invite", "leaving", "--email", "owner@life.example")
+    assert (invited.returncode, "leaving is offboarded" in invited.stderr) == (1, True)
 
 
 def _made(live_db: LiveDatabase, slug: str) -> Organization:
@@ -203,6 +210,25 @@ def _made(live_db: LiveDatabase, slug: str) -> Organization:
         with public_schema():
             flow = services.request_organization(birth=birth)
         return flows.advance(flow_id=flow.id).organization
+
+
+def _superseded(live_db: LiveDatabase, row: Organization) -> dict[str, str]:
+    """A schema and a role that a restore has taken out of use, keys and all."""
+    names = {"schema": "o_superseded", "role": f"ks_o_superseded_{row.id.hex[-12:]}"}
+    with psycopg.connect(live_db.owner_url, autocommit=True) as owner:
+        owner.execute(f"CREATE SCHEMA {names['schema']}")
+        owner.execute(f"CREATE ROLE {names['role']}")
+    with public_schema():
+        Flow.objects.create(
+            kind=FlowKind.RESTORE,
+            organization=row,
+            status=FlowStatus.SUCCEEDED,
+            step=DONE,
+            parameters={f"old_{key}": name for key, name in names.items()},
+        )
+    with live_db.as_owner():
+        assert len(destruction.remains(**names)) == 2
+    return names
 
 
 def _nothing_secret_left(manifest: str) -> None:

@@ -89,7 +89,7 @@ def invite(slug: str, email: str) -> None:
     from engine.tenancy.context import organization
     from tenants.access import services as access
 
-    context = _organization(slug).context()
+    context = _living(slug).context()
     with organization(context):
         token = access.renew_invitation(email=email)
     out.print(f"{context.issuer}/accept-invitation#{token}", soft_wrap=True)
@@ -108,7 +108,7 @@ def rotate_keys(slug: str, purpose: Any) -> None:
     from engine.tenancy.context import organization
     from tenants.keyring import services as keyring
 
-    with organization(_organization(slug).context()):
+    with organization(_living(slug).context()):
         key = keyring.rotate_organization_key(purpose=purpose)
     out.print(f"{slug}: {purpose} key version {key.version} is {key.state}")
 
@@ -192,6 +192,15 @@ def _organization(slug: str) -> Any:
         row = Organization.objects.select_related("plan").filter(slug=slug).first()
     if row is None:
         fail(f"there is no organization {slug!r}; see `keystead org list`")
+    return row
+
+
+def _living(slug: str) -> Any:
+    row = _organization(slug)
+    from shared.organizations.models import GONE
+
+    if row.status in GONE:
+        fail(f"{slug} is {row.status}; see `keystead org show {slug}`")
     return row
 
 
