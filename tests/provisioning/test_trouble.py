@@ -230,6 +230,8 @@ def test_what_is_refused_is_said_in_a_line_and_costs_no_schema(live_db, keystead
         assert Organization.objects.count() == 2
 
 
+# These say what is wrong with the files that they are given, before they look at the database.
+READ_FILES_FIRST = {("org", "restore"), ("org", "verify-backup")}
 # These need no database, or make it, or stay.
 ELSEWHERE = {"asyncapi", "bake", "check", "database", "demo", "migrate", "openapi", "relay", "settings", "up"}
 
@@ -283,12 +285,14 @@ def test_every_command_before_migrate_names_the_remedy(bare_db, keystead, monkey
     monkeypatch.setenv("KEYSTEAD_OPERATOR_PASSWORD", "correct horse battery staple")
     asked = list(_leaves(cli.keystead))
     assert {("org", "list"), ("plan", "create"), ("pool", "show")} <= {path for path, _ in asked}
+    others = set()
     with bare_db.as_owner():
         for path, command in asked:
             status, said = keystead(*path, *_filled_in(command))
-            assert status == 1, f"{path}: {said}"
-            assert "Run `keystead migrate`" in said.replace("\n", " "), f"{path}: {said}"
-            assert "Traceback" not in said
+            assert (status, "Traceback" in said) == (1, False), f"{path}: {said}"
+            if "Run `keystead migrate`" not in said.replace("\n", " "):
+                others.add(path)
+    assert others <= READ_FILES_FIRST
 
 
 @pytest.mark.parametrize(
