@@ -12,7 +12,7 @@ STAMP := $(VENV)/.keystead-installed
 LOCKS := requirements/build.txt requirements/dev.txt
 TESTS ?=
 # What runs in both modes; any other suite does too, given KEYSTEAD_ISOLATION=login and TESTS.
-LOGIN_TESTS := tests/engine/tenancy tests/isolation/test_sql_attacks.py
+LOGIN_TESTS := tests/engine/tenancy/test_wall.py tests/engine/tenancy/test_routing.py tests/isolation/test_sql_attacks.py
 WORKERS ?= 2
 # Enough for the checks to import the settings; none of them connects to anything.
 CHECK_ENV := KEYSTEAD_ENVIRONMENT=development KEYSTEAD_BASE_URL=http://localhost:8000 \
@@ -42,8 +42,8 @@ up: venv ## everything running until Ctrl-C, with URLs and sign-ins
 test: venv ## every suite, with the coverage gate (TESTS=path to narrow, without the gate)
 ifeq ($(strip $(TESTS)),)
 	@$(BIN)/coverage erase
-	KEYSTEAD_ISOLATION=login $(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report= $(LOGIN_TESTS)
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-append --cov-report=term:skip-covered
+	KEYSTEAD_ISOLATION=login $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(LOGIN_TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered
 else
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 endif

@@ -7,6 +7,7 @@ the test's own, for threads and processes. `org_a` and `org_b` are contexts to e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import hypothesis
 import pytest
@@ -35,13 +36,15 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def db(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """One transaction that is rolled back; it may change context, as nothing else may.
 
-    In login mode each context has a connection of its own, and so each test a database of its own.
+    In login mode each context has a connection of its own, and so each test a database of its own
+    unless it commits nothing.
     """
     if environment.ISOLATION == "login":
-        with django_db_blocker.unblock(), live_database():
+        own = not request.node.get_closest_marker("commits_nothing")
+        with django_db_blocker.unblock(), live_database() if own else nullcontext():
             yield
         return
     with django_db_blocker.unblock():

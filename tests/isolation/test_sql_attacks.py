@@ -15,6 +15,9 @@ from psycopg import errors
 from engine.tenancy.context import OrganizationContext, organization
 from tests.harness.live import LiveDatabase
 
+# Whatever gets through is rolled back.
+pytestmark = pytest.mark.commits_nothing
+
 REFUSALS = (errors.InsufficientPrivilege, errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedFunction)
 
 # {t}: the attacked table, qualified. {n}: its bare name. {s}: its schema.

@@ -33,6 +33,7 @@ def get(host: str, path: str = "/v1/people"):
         "",
     ],
 )
+@pytest.mark.commits_nothing
 def test_a_host_that_nobody_has_is_404_with_its_own_problem(db: None, host: str) -> None:
     answer = get(host)
     assert answer.status_code == 404
@@ -42,6 +43,7 @@ def test_a_host_that_nobody_has_is_404_with_its_own_problem(db: None, host: str)
 
 
 @pytest.mark.parametrize("host", ["ORG-A.keystead.test", "org-a.keystead.test.", "org-a.keystead.test:8000"])
+@pytest.mark.commits_nothing
 def test_case_port_and_final_dot_do_not_matter(db: None, host: str) -> None:
     assert get(host).status_code == 401
 
@@ -86,18 +88,21 @@ def test_one_that_is_being_made_does_not_answer_yet(db: None, org_a: Organizatio
     assert get(f"org-a.{environment.BASE_DOMAIN}").status_code == 404
 
 
+@pytest.mark.commits_nothing
 def test_the_operators_api_is_on_its_own_host_only(db: None, org_a: OrganizationContext) -> None:
     assert get(f"platform.{environment.BASE_DOMAIN}", "/v1/organizations").status_code == 401
     assert get(f"org-a.{environment.BASE_DOMAIN}", "/v1/organizations").status_code == 404
     assert get(f"platform.{environment.BASE_DOMAIN}", "/v1/people").status_code == 404
 
 
+@pytest.mark.commits_nothing
 def test_the_context_is_left_also_after_an_error(db: None, org_a: OrganizationContext) -> None:
     get(f"org-a.{environment.BASE_DOMAIN}", "/v1/people/per_nonsense")
     with pytest.raises(NoOrganization):
         current_scope()
 
 
+@pytest.mark.commits_nothing
 def test_what_is_remembered_of_hosts_is_bounded(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory, "_ENTRIES_MAX", 10)
     for number in range(30):
