@@ -32,7 +32,7 @@ def make_schema(*, schema: str, role: str, fingerprint: str, migrations: list[li
         return
     with schemas.owner_connection() as raw, raw.transaction():
         raw.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
-        roles.create_organization_role(raw, role=role)
+        roles.create_organization_role(raw, role=role, login_secret=schemas.login_secret())
         roles.create_organization_schema(raw, schema=schema, role=role)
     # Of each app the last: naming an earlier one beside it would take the later back.
     last: dict[str, str] = dict(sorted((app, name) for app, name in migrations))
