@@ -1077,6 +1077,9 @@ CREATE INDEX webhooks_secret_endpoint_id_d9f89665 ON webhooks_secret USING btree
 INSERT INTO django_migrations (app, name, applied) VALUES
 ('access', '0001_pre_initial', now()),
 ('accounts', '0001_pre_initial', now()),
+('admin', '0001_initial', now()),
+('admin', '0002_logentry_remove_auto_add', now()),
+('admin', '0003_logentry_add_action_flag_choices', now()),
 ('audit', '0001_pre_initial', now()),
 ('auth', '0001_initial', now()),
 ('auth', '0002_alter_permission_name_max_length', now()),

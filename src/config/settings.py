@@ -41,6 +41,8 @@ SHARED_APPS = [
     "provisioning",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    # Not its autodiscovery: the pages are provisioning's, and one host's.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
@@ -63,6 +65,7 @@ TENANT_APPS = [
 ]
 INSTALLED_APPS = [
     *dict.fromkeys([*SHARED_APPS, *TENANT_APPS]),
+    "django.contrib.messages",
     "django.contrib.staticfiles",
     "engine.api",
     "rest_framework",
@@ -139,6 +142,29 @@ STATIC_URL = "/static/"
 # The static files of the installed apps are served where they lie: there is no step to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+# The operators' pages (provisioning.admin). They have our own sessions, so none of Django's middleware.
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+CSRF_COOKIE_NAME = "__Host-keystead-csrf"
+CSRF_COOKIE_SECURE = CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+# A proxy that ends TLS makes our own origin look like another's.
+CSRF_TRUSTED_ORIGINS = [f"{BASE_SCHEME}://{PLATFORM_HOST}" + (f":{BASE_PORT}" if BASE_PORT else "")]
+# What the messages' cookie takes over.
+SESSION_COOKIE_SECURE = SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
 AUTHENTICATION_BACKENDS: list[str] = []
 PASSWORD_HASHERS = ["shared.accounts.hashers.Argon2idHasher"]
 

@@ -1,8 +1,11 @@
 """What the operators' host answers."""
 
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from engine.api import documentation, health, openapi
+from provisioning.admin import pages as _pages  # noqa: F401 - registers what the site shows
+from provisioning.admin.site import site
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.health),
@@ -11,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("shared.operator_log.api.urls")),
     path("v1/", include("provisioning.api.urls")),
     path("v1/", include("provisioning.api.impersonation_views")),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", site.urls),
     *documentation.urlpatterns_for(openapi.PLATFORM),
 ]
 
