@@ -44,16 +44,18 @@ class FlowBusyError(DomainError):
     title = "Another process is running this flow"
 
 
-def start(*, kind: FlowKind, organization: Organization, parameters: Mapping[str, Any]) -> Flow:
+def start(*, kind: FlowKind, organization: Organization, parameters: Mapping[str, Any], anywhere: bool = True) -> Flow:
     """Record a flow at its first step, and ask the provisioner to run it.
 
+    One that does not run `anywhere`, because it needs a file of this machine, is left to its caller's `advance`.
     Call inside `public_schema()`, in the transaction of what it works on. Raises IntegrityError
     while another flow of this kind runs for the organization.
     """
     flow = Flow.objects.create(
         kind=kind, organization=organization, step=next(iter(STEPS[kind])), parameters=dict(parameters)
     )
-    _send(flow.id)
+    if anywhere:
+        _send(flow.id)
     return flow
 
 

@@ -69,7 +69,10 @@ def request_backup(*, organization: Organization, by: Principal, to: Path | None
                 action="backup.requested", by=by, organization_id=organization.id, detail={"backup": backup.public_id}
             )
             return flows.start(
-                kind=FlowKind.BACKUP, organization=organization, parameters={"backup_id": str(backup_id)}
+                kind=FlowKind.BACKUP,
+                organization=organization,
+                parameters={"backup_id": str(backup_id)},
+                anywhere=to is None,
             )
     except IntegrityError as error:
         raise FlowUnderWayError(f"{organization.slug} is being backed up.") from error
@@ -234,7 +237,8 @@ def _start(row: Organization, parameters: dict[str, Any], *, by: Principal) -> F
         raise FlowUnderWayError(f"{other.public_id} ({other.kind}) is at its step {other.step}.")
     detail = {"backup": ids.encode(Backup.id_prefix, UUID(parameters["backup_id"])), "mode": parameters["mode"]}
     operator_log.record(action="restore.requested", by=by, organization_id=row.id, detail=detail)
-    return flows.start(kind=FlowKind.RESTORE, organization=row, parameters=parameters)
+    anywhere = parameters["location"].startswith(places.BLOB)
+    return flows.start(kind=FlowKind.RESTORE, organization=row, parameters=parameters, anywhere=anywhere)
 
 
 def _status_after(status: str) -> str:

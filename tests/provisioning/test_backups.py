@@ -24,6 +24,7 @@ from engine.blobs.erasures import ErasureJournal, OrganizationErasure
 from engine.blobs.store import open_store
 from engine.clock import utc_now
 from engine.matcher_client import MatcherUnavailable
+from engine.outbox import claims
 from engine.principals import SYSTEM
 from engine.tenancy.context import OrganizationContext, organization, public_schema
 from provisioning import flows, schemas, suspension
@@ -405,3 +406,17 @@ def test_operators_start_backups_and_list_them(owner: LiveDatabase, org_a: Organ
         assert len(support.get(path).json()["data"]) == 2
     assert len(two) == len(one)
     assert admin.get(f"/v1/organizations/{ids.encode('org', ids.uuid7())}/backups").status_code == 404
+
+
+def test_what_needs_a_file_of_this_machine_is_left_to_this_machine(
+    owner: LiveDatabase, org_a: OrganizationContext, tmp_path: Path
+) -> None:
+    def sent() -> int:
+        return sum(depth.waiting for depth in claims.depths() if depth.queue == "provisioning")
+
+    backed_up(org_a, tmp_path / "a.ksb")
+    assert sent() == 0
+    row = row_of(org_a)
+    with public_schema():
+        services.request_backup(by=SYSTEM, organization=row)
+    assert sent() == 1

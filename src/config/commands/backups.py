@@ -13,6 +13,8 @@ from rich.table import Column, Table
 from config.commands.life import find
 from config.terminal import at_the_terminal, err, fail, out, set_up_django
 
+_BUSY_SECONDS = 0.2
+
 
 @click.command()
 @click.argument("slug")
@@ -130,6 +132,10 @@ def _carry(flow: Any, *, again: str) -> Any:
         while True:
             try:
                 done = flows.advance(flow_id=flow.id, progress=tell)
+            except flows.FlowBusyError:
+                # The provisioner is at it; what it does is done.
+                time.sleep(_BUSY_SECONDS)
+                continue
             except DomainError as error:
                 err.print(f"[red]stopped:[/] {error.title}. {error.detail}", soft_wrap=True)
                 fail(f"Nothing is lost. Run `{again}` again to go on from here.")
