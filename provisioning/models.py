@@ -9,6 +9,9 @@ from django.db.models import F, Q
 
 from engine.models import Model
 
+# Django looks for an app's tables here.
+from provisioning.fleet.models import FleetRun, FleetStep  # noqa: F401
+
 
 class FlowKind(models.TextChoices):
     CREATE = "create"

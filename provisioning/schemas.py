@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -31,10 +32,14 @@ from psycopg import sql
 from engine.errors import DomainError
 from engine.tenancy import privileges, roles
 from engine.tenancy.context import owner_schema
+from engine.tenancy.postgres.schema import plain_connection
 from engine.tenancy.wall import Scope, settings_sql
 from provisioning import scripts
 
 BAKED = Path(__file__).parent / "baked" / "organization.sql"
+# A fingerprint: so much of a hash over migrations, and the rest over privileges.
+_MIGRATIONS_LENGTH = 48
+_UNSETTLED = "0" * 16
 _FINGERPRINT_LINE = "-- fingerprint: "
 _BAKE_SCHEMA = re.compile(r"ks_bake_[0-9a-f]{32}")
 
@@ -56,24 +61,53 @@ class OwnerLoginMissingError(DomainError):
 
 
 @cache
-def fingerprint(only: frozenset[tuple[str, str]] | None = None) -> str:
-    """SHA-256 over every migration of an organization's schema in this release, by name and content.
+def fingerprint() -> str:
+    """Which migrations and privileges an organization's schema has in this release."""
+    return fingerprint_of(_contents())
 
-    `only` leaves out those that an older release did not have, and so gives that release's fingerprint.
+
+def fingerprint_of(migrations: Iterable[tuple[str, str]], *, privileges_settled: bool = True) -> str:
+    """What a schema is called that has these migrations, by name and content, and the models' privileges.
+
+    Migrations of other apps, and those that this release does not know, count for nothing.
+    `privileges_settled` is False for a schema whose role may still do something else.
     """
     digest = hashlib.sha256()
-    for app in sorted(organization_app_labels()):
+    contents = _contents()
+    for key in sorted(set(migrations) & contents.keys()):
+        digest.update(f"{'/'.join(key)}\0".encode())
+        digest.update(contents[key])
+    return digest.hexdigest()[:_MIGRATIONS_LENGTH] + (_privileges() if privileges_settled else _UNSETTLED)
+
+
+def same_migrations(one: str, other: str) -> bool:
+    """Whether two fingerprints stand for the same migrations, whatever the privileges."""
+    return one[:_MIGRATIONS_LENGTH] == other[:_MIGRATIONS_LENGTH]
+
+
+def _privileges() -> str:
+    digest = hashlib.sha256()
+    for model in sorted(privileges.organization_models(), key=lambda model: model._meta.db_table):
+        digest.update(f"{model._meta.db_table} {sorted(privileges.declared(model))}\0".encode())
+    return digest.hexdigest()[: len(_UNSETTLED)]
+
+
+@cache
+def _contents() -> dict[tuple[str, str], bytes]:
+    """Every migration of an organization's schema in this release, with its file's hash.
+
+    Read, not imported: a process that only claims a schema has no other use for migrations.
+    """
+    found = {}
+    for app in organization_app_labels():
         module, _ = MigrationLoader.migrations_module(app)
         if module is None:
             continue
-        # Read, not imported: a process that only claims a schema has no other use for migrations.
-        folder = Path(import_module(module).__path__[0])
-        for name in sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if found.name[0] not in "_~"):
-            if only is not None and (app, name) not in only:
-                continue
-            digest.update(f"{app}/{name}\0".encode())
-            digest.update((folder / f"{name}.py").read_bytes())
-    return digest.hexdigest()
+        for file in pkgutil.iter_modules(import_module(module).__path__):
+            if file.name[0] not in "_~":
+                path = Path(file.module_finder.path, f"{file.name}.py")  # type: ignore[union-attr]
+                found[app, file.name] = hashlib.sha256(path.read_bytes()).digest()
+    return found
 
 
 def organization_app_labels() -> frozenset[str]:
@@ -186,14 +220,7 @@ def require_owner_login() -> None:
 
 def owner_connection() -> psycopg.Connection[tuple[object, ...]]:
     """A connection of its own, in autocommit, that is not behind the wall: names are qualified here."""
-    params = connection.get_connection_params()
-    keys = ("host", "port", "user", "password", "dbname", "connect_timeout")
-    return psycopg.connect(
-        **{key: params[key] for key in keys if key in params},
-        autocommit=True,
-        cursor_factory=psycopg.ClientCursor,
-        prepare_threshold=None,
-    )
+    return plain_connection(connection.get_connection_params())
 
 
 def _dump(schema: str) -> str:

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from engine.api.access import OPERATOR_READ
 from engine.api.views import APIView, Request, operation
 from engine.errors import NotFound
-from provisioning import fleet
 from provisioning.api import serializers as s
+from provisioning.fleet import status
 from provisioning.models import Flow
 
 
@@ -50,4 +50,4 @@ class FleetStatus(APIView):
         response=s.FleetBody,
     )
     def get(self, request: Request) -> Response:
-        return Response(s.FleetBody(fleet.status()).data)
+        return Response(s.FleetBody(status.figures()).data)

@@ -17,7 +17,7 @@ def require_known(manifest: Manifest) -> None:
     if manifest.fingerprint == schemas.fingerprint():
         return
     names = frozenset((app, name) for app, name in manifest.migrations)
-    if schemas.fingerprint(names) != manifest.fingerprint:
+    if not schemas.same_migrations(schemas.fingerprint_of(names), manifest.fingerprint):
         raise ArchiveRefusedError(
             f"It has the migrations {manifest.fingerprint[:12]}, of a newer or unknown release; this one has "
             f"{schemas.fingerprint()[:12]}. Restore it with the release that made it, then upgrade."

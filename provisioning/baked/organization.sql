@@ -1,4 +1,4 @@
--- fingerprint: 283db723c8906570f4af1ee63c405635f7e0d8972bc934d82c08c2b848cbb9ce
+-- fingerprint: 5745787f3069c704bbf09a4d1abec6918edd596beeb02347bf7b4776f4fdd074
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -1151,6 +1151,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('provisioning', '0002_pre_ready_schemas', now()),
 ('provisioning', '0003_pre_life', now()),
 ('provisioning', '0004_pre_add_backup', now()),
+('provisioning', '0005_pre_fleet', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
 ('webhooks', '0001_pre_initial', now()),

@@ -320,7 +320,7 @@ def test_a_newer_or_unknown_release_is_refused_and_an_older_one_is_migrated(
         app, name = LATER
         raw.execute(f"DELETE FROM {org_a.schema_name}.django_migrations WHERE (app, name) = (%s, %s)", [app, name])
         have = raw.execute(f"SELECT app, name FROM {org_a.schema_name}.django_migrations").fetchall()
-        older = schemas.fingerprint(frozenset((app, name) for app, name in have))
+        older = schemas.fingerprint_of((app, name) for app, name in have)
         raw.execute(
             "UPDATE public.organizations_organization SET schema_fingerprint = %s WHERE id = %s", [older, org_a.id]
         )

@@ -53,23 +53,6 @@ def bootstrap(admin_url: str, owner_url: str, app_url: str, isolation: str, logi
 
 
 @click.command()
-def migrate() -> None:
-    """Bring the platform's tables and every organization's schema up to date."""
-    set_up_django()
-    from engine.tenancy.context import public_schema
-    from provisioning import schemas
-    from shared.organizations.models import Organization
-
-    schemas.migrate_public()
-    err.print("public schema: up to date")
-    with public_schema():
-        rows = list(Organization.objects.order_by("id").values_list("slug", "schema_name", "role_name"))
-    for number, (slug, schema, role) in enumerate(rows, start=1):
-        if schemas.migrate_organization(schema=schema, role=role):
-            err.print(f"[{number}/{len(rows)}] {slug}: up to date")
-
-
-@click.command()
 @click.option("--check", "check_only", is_flag=True, help="Fail when the committed script is stale; write nothing.")
 def bake(check_only: bool) -> None:
     """Write the script that new organizations' schemas are made from.

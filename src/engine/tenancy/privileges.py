@@ -6,7 +6,7 @@ Default privileges give SELECT and INSERT on everything. A model that wants more
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.apps import apps
 from django.conf import settings
@@ -16,6 +16,9 @@ from psycopg import sql
 UPDATE = "UPDATE"
 DELETE = "DELETE"
 _ALLOWED = frozenset({UPDATE, DELETE})
+
+# Says which migrations a schema has: nobody but the owner adds to it.
+RECORDER = "django_migrations"
 
 # Tables whose models are not ours to annotate, by app label and model name.
 THIRD_PARTY: dict[str, frozenset[str]] = {
@@ -57,6 +60,15 @@ def declared(model: type[Model]) -> frozenset[str]:
     if not set(own) <= _ALLOWED:
         raise UndeclaredPrivileges(f"{model._meta.label}: {sorted(own)} are not all of {sorted(_ALLOWED)}")
     return frozenset(own)
+
+
+def expected(tables: Iterable[str]) -> dict[str, frozenset[str]]:
+    """What an organization's role may do to each of these tables of its schema."""
+    more = {model._meta.db_table: declared(model) for model in organization_models()}
+    found = {name: frozenset({"SELECT", "INSERT"}) | more.get(name, frozenset()) for name in tables}
+    if RECORDER in found:
+        found[RECORDER] = frozenset({"SELECT"})
+    return found
 
 
 def grants_sql(*, schema: str, role: str) -> list[sql.Composed]:

@@ -18,6 +18,7 @@ from django_tenants.postgresql_backend import base as django_tenants_backend
 from psycopg import ClientCursor
 
 from engine.tenancy.context import current_schema, current_scope
+from engine.tenancy.postgres.schema import DatabaseSchemaEditor
 from engine.tenancy.wall import Wall, WalledCursor, WallError, raise_wall, wall_of
 
 
@@ -34,6 +35,7 @@ class DatabaseWrapper(django_tenants_backend.DatabaseWrapper):
     """PostgreSQL, one role and one schema at a time, read from the context at each statement."""
 
     features_class = DatabaseFeatures
+    SchemaEditorClass = DatabaseSchemaEditor
     include_public_schema = False
 
     @property
