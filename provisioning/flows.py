@@ -21,6 +21,7 @@ from uuid import UUID
 from django.db import transaction
 
 from engine import ids, outbox
+from engine.clock import utc_now
 from engine.errors import DomainError
 from engine.tenancy.context import public_schema
 from provisioning import rules, schemas
@@ -61,13 +62,19 @@ def start(*, kind: FlowKind, organization: Organization, parameters: Mapping[str
 
 def wake(*, flow: Flow) -> None:
     """Have a waiting flow look again, in the transaction of what it waited for."""
-    Flow.objects.filter(id=flow.id, status=FlowStatus.WAITING).update(status=FlowStatus.RUNNING, due_at=None)
+    Flow.objects.filter(id=flow.id, status=FlowStatus.WAITING).update(
+        status=FlowStatus.RUNNING, due_at=None, updated_at=utc_now()
+    )
     _send(flow.id)
 
 
 def cancel(*, flow: Flow) -> bool:
     """End an open flow before its next step. False when it had ended before."""
-    return bool(Flow.objects.filter(id=flow.id, status__in=OPEN).update(status=FlowStatus.CANCELLED, due_at=None))
+    return bool(
+        Flow.objects.filter(id=flow.id, status__in=OPEN).update(
+            status=FlowStatus.CANCELLED, due_at=None, updated_at=utc_now()
+        )
+    )
 
 
 def advance(*, flow_id: UUID, progress: Progress | None = None) -> Flow:
@@ -117,13 +124,14 @@ def _move_on(flow: Flow) -> None:
             due_at=None,
             attempts=0,
             last_error="",
+            updated_at=utc_now(),
         )
 
 
 def _wait(flow: Flow, waiting: Wait) -> Flow:
     with public_schema(), transaction.atomic():
         Flow.objects.filter(id=flow.id, status__in=OPEN).update(
-            status=FlowStatus.WAITING, due_at=waiting.until, attempts=0, last_error=""
+            status=FlowStatus.WAITING, due_at=waiting.until, attempts=0, last_error="", updated_at=utc_now()
         )
         if waiting.until is not None:
             _send(flow.id, available_at=waiting.until)
@@ -138,4 +146,6 @@ def _record_failure(flow: Flow, error: Exception) -> None:
     # The name of the error and, for our own, its text: others may quote what they worked on.
     text = f"{type(error).__name__}: {error}" if isinstance(error, DomainError) else type(error).__name__
     with public_schema():
-        Flow.objects.filter(id=flow.id).update(attempts=flow.attempts + 1, last_error=text[:_ERROR_CHARACTERS_MAX])
+        Flow.objects.filter(id=flow.id).update(
+            attempts=flow.attempts + 1, last_error=text[:_ERROR_CHARACTERS_MAX], updated_at=utc_now()
+        )

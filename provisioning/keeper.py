@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+import psycopg
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
@@ -43,7 +44,7 @@ class PoolKeeper:
             try:
                 close_old_connections()
                 beat()
-            except (Error, DomainError, OSError) as error:
+            except (Error, psycopg.Error, DomainError, OSError) as error:
                 # No disk, no database, a stale script: organizations are made without the pool meanwhile.
                 logger.warning("the pool of ready schemas waits: %s", type(error).__name__)
                 wait = max(pace, _TROUBLE_SECONDS)

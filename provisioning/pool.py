@@ -3,14 +3,14 @@
 The provisioner keeps `settings.READY_SCHEMAS` of them, one transaction each, at a pace that leaves the
 database to those who need it now. A claim is one statement in the transaction that inserts the
 organization: it rolls back with it, and two claims never get the same schema. Only a schema with
-exactly this release's migrations is handed out; the filler drops those of earlier releases.
+exactly this release's migrations is handed out; the filler drops those of others after an hour.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -31,12 +31,12 @@ _CLAIM = """
         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
     ) RETURNING schema_name, role_name
 """
-# Newer ones of another fingerprint are a later release's, which is being rolled out: they are in use.
+# While a release is rolled out, two fill the pool beside each other: what is young is the other's and in use.
+_IN_USE = timedelta(hours=1)
 _STALE = """
     SELECT id, schema_name, role_name FROM public.provisioning_readyschema
-    WHERE fingerprint <> %(current)s AND (%(all)s OR created_at < (
-        SELECT max(created_at) FROM public.provisioning_readyschema WHERE fingerprint = %(current)s
-    )) ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    WHERE fingerprint <> %(current)s AND (%(all)s OR created_at < %(before)s)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 
@@ -119,13 +119,14 @@ def add(*, size: int | None = None, clock: Clock = utc_now) -> bool:
     return True
 
 
-def drop_stale(*, size: int | None = None) -> bool:
-    """Drop one schema of an earlier release, with its role. False when there is none to drop."""
+def drop_stale(*, size: int | None = None, clock: Clock = utc_now) -> bool:
+    """Drop one schema of another release, an hour after it was made, with its role. False when there is none."""
     schemas.require_owner_login()
     wanted = settings.READY_SCHEMAS if size is None else size
     with schemas.owner_connection() as raw, raw.transaction():
-        # Without a pool nothing newer is ever made, so there is nothing to wait for.
-        row = raw.execute(_STALE, {"current": schemas.fingerprint(), "all": wanted == 0}).fetchone()
+        # Where no pool is wanted, no release fills one.
+        values = {"current": schemas.fingerprint(), "all": wanted == 0, "before": clock() - _IN_USE}
+        row = raw.execute(_STALE, values).fetchone()
         if row is None:
             return False
         row_id, schema, role = row

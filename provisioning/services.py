@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from engine.errors import DomainError
+from engine.errors import DomainError, InvalidInput
 from engine.principals import SYSTEM, Principal
 from provisioning import flows, pool
 from provisioning.models import Flow, FlowKind
+from shared.accounts import services as accounts
 from shared.operator_log import services as operator_log
 from shared.organizations.models import Domain, Environment, Organization
 from shared.organizations.rules import slug_problem
@@ -60,10 +61,10 @@ class Birth:
 def request_organization(*, birth: Birth, by: Principal = SYSTEM) -> Flow:
     """Record a new organization and the flow that makes it, or fail with nothing recorded.
 
-    Call inside `public_schema()`. Raises InvalidSlugError, SlugTakenError, UnknownPlanError or
-    InvalidBirthDetailError.
+    Call inside `public_schema()`. Raises InvalidSlugError, SlugTakenError, UnknownPlanError,
+    InvalidBirthDetailError or InvalidInput.
     """
-    _check(birth)
+    birth = _checked(birth)
     plan = Plan.objects.filter(code=birth.plan_code).first()
     if plan is None:
         known = ", ".join(Plan.objects.order_by("code").values_list("code", flat=True))
@@ -109,7 +110,8 @@ def issuer(*, slug: str) -> str:
     return f"{settings.BASE_SCHEME}://{slug}.{settings.BASE_DOMAIN}{port}"
 
 
-def _check(birth: Birth) -> None:
+def _checked(birth: Birth) -> Birth:
+    """`birth` as it is stored: a slug is given once, so nothing may fail that can be seen now."""
     if problem := slug_problem(birth.slug):
         raise InvalidSlugError(f"{birth.slug!r}: {problem}.", field="slug")
     try:
@@ -125,3 +127,11 @@ def _check(birth: Birth) -> None:
         birth.currency.isascii() and birth.currency.isalpha() and birth.currency.isupper() and len(birth.currency) == 3
     ):
         raise InvalidBirthDetailError("Use an ISO 4217 code such as EUR.", field="currency")
+    for field in ("name", "locale", "cell"):
+        longest = Organization._meta.get_field(field).max_length
+        if not 0 < len(getattr(birth, field)) <= longest:
+            raise InvalidInput(f"Use 1 to {longest} characters.", field=field)
+    try:
+        return replace(birth, admin_email=accounts.checked_email(birth.admin_email))
+    except InvalidInput as error:
+        raise InvalidInput(error.detail, field="admin_email") from error

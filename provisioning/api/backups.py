@@ -11,7 +11,7 @@ from engine.api.access import OPERATOR_READ, OPERATOR_WRITE
 from engine.api.fields import OutputSerializer, TypeIdField
 from engine.api.views import APIView, Request, operation
 from engine.idempotency.decorators import idempotent
-from provisioning.api.views import organization_with_flows
+from provisioning.api.views import existing_organization
 from provisioning.backups import services
 from provisioning.models import Backup, BackupStatus
 
@@ -40,7 +40,7 @@ class BackupList(APIView):
         response=BackupBody(many=True),
     )
     def get(self, request: Request, organization_id: UUID) -> Response:
-        organization_with_flows(organization_id)
+        existing_organization(organization_id)
         return self.page(Backup.objects.filter(organization_id=organization_id), BackupBody)
 
     @operation(
@@ -54,6 +54,6 @@ class BackupList(APIView):
     )
     @idempotent(required=False)
     def post(self, request: Request, organization_id: UUID) -> Response:
-        row = organization_with_flows(organization_id)
+        row = existing_organization(organization_id)
         flow = services.request_backup(organization=row, by=request.principal)
         return Response(BackupBody(services.backup_of(flow=flow)).data, status=202)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import Prefetch
 from rest_framework.response import Response
 
 from engine.api.access import OPERATOR_READ, OPERATOR_WRITE
@@ -12,9 +13,13 @@ from engine.errors import NotFound
 from engine.idempotency.decorators import idempotent
 from provisioning import services
 from provisioning.api import serializers as s
+from provisioning.models import Flow
 from shared.organizations.models import Organization
 from shared.plans import services as plans
 from shared.plans.models import Plan
+
+# GET /v1/flows has the rest.
+_FLOWS_SHOWN = 20
 
 
 class OrganizationList(APIView):
@@ -54,7 +59,7 @@ class OrganizationDetail(APIView):
     @operation(
         id="organizations_get",
         tag="Organizations",
-        summary="Get an organization and its flows",
+        summary="Get an organization and its latest flows",
         response=s.OrganizationDetailBody,
     )
     def get(self, request: Request, organization_id: UUID) -> Response:
@@ -93,7 +98,7 @@ class PlanDetail(APIView):
         id="plans_change",
         tag="Plans",
         summary="Change a plan",
-        description="The limits count at once for every organization that has the plan.",
+        description="The limits count within half a minute for every organization that has the plan.",
         request=s.ChangePlan,
         response=s.PlanBody,
     )
@@ -109,9 +114,18 @@ def _plan(plan_id: UUID) -> Plan:
     return row
 
 
+def existing_organization(organization_id: UUID) -> Organization:
+    """The row of an organization. Raises NotFound."""
+    row = Organization.objects.filter(id=organization_id).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
 def organization_with_flows(organization_id: UUID) -> Organization:
-    """The row as OrganizationDetailBody writes it. Raises NotFound."""
-    row = Organization.objects.select_related("plan").prefetch_related("flows").filter(id=organization_id).first()
+    """The row as OrganizationDetailBody writes it, with its latest flows. Raises NotFound."""
+    latest = Prefetch("flows", queryset=Flow.objects.order_by("-id")[:_FLOWS_SHOWN])
+    row = Organization.objects.select_related("plan").prefetch_related(latest).filter(id=organization_id).first()
     if row is None:
         raise NotFound
     return row

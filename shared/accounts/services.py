@@ -145,7 +145,7 @@ def create_operator(*, email: str, password: str, display_name: str = "") -> New
     """
     if principal_kind() != "operator":
         raise NotOnThePlatform("operators stand in the public schema; enter public_schema() first")
-    email = _checked_email(email)
+    email = checked_email(email)
     user = User(email=email, display_name=display_name.strip())
     passwords.check(password=password, user=user)
     user.set_password(password)
@@ -163,7 +163,7 @@ def invite(*, email: str, display_name: str = "", clock: Clock = utc_now) -> tup
     deactivated comes back when the invitation is accepted, with a new password.
     Raises InvalidInput (field email), MemberExists.
     """
-    email = _checked_email(email)
+    email = checked_email(email)
     now = clock()
     with transaction.atomic():
         user = User.objects.with_email(email).select_for_update().first()
@@ -225,7 +225,8 @@ def own_session(*, user_id: UUID, session_id: UUID) -> Session:
     return session
 
 
-def _checked_email(email: str) -> str:
+def checked_email(email: str) -> str:
+    """`email` as it is stored. Raises InvalidInput when it is not an address."""
     email = rules.normalise_email(email)
     try:
         validate_email(email)

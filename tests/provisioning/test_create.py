@@ -17,6 +17,7 @@ import pytest
 from django.db import connections
 from django.test import override_settings
 
+from engine.errors import InvalidInput
 from engine.tenancy.context import organization, public_schema
 from provisioning import flows, services
 from provisioning.models import Flow, FlowKind, FlowStatus
@@ -194,6 +195,9 @@ def test_every_reserved_name_would_otherwise_be_a_slug_or_cannot_be_one() -> Non
         ({"time_zone": "../etc/passwd"}, services.InvalidBirthDetailError, "time_zone"),
         ({"environment": "staging"}, services.InvalidBirthDetailError, "environment"),
         ({"currency": "euro"}, services.InvalidBirthDetailError, "currency"),
+        ({"admin_email": "nonsense"}, InvalidInput, "admin_email"),
+        ({"name": "x" * 121}, InvalidInput, "name"),
+        ({"locale": "x" * 17}, InvalidInput, "locale"),
     ],
 )
 def test_what_can_never_change_is_checked_at_birth(

@@ -51,7 +51,10 @@ def create(slug: str, **options: str) -> None:
         existing = Organization.objects.filter(slug=slug).first()
         flow = existing.flows.filter(kind=FlowKind.CREATE).first() if existing else None
         if flow is not None and flow.status != "succeeded":
-            err.print(f"{slug} was begun before; going on with step {flow.step}")
+            err.print(
+                f"{slug} was begun before, with {flow.parameters['admin_email']} as its owner; "
+                f"going on with step {flow.step}"
+            )
         else:
             options["name"] = options["name"] or slug
             birth = services.Birth(slug=slug, **options)

@@ -38,7 +38,7 @@ def show() -> None:
 @pool.command()
 @click.option("--size", type=click.IntRange(1, 10_000), help="How many. Default: KEYSTEAD_READY_SCHEMAS.")
 def fill(size: int | None) -> None:
-    """Make schemas ready now, without the provisioner's pace, and drop those of earlier releases.
+    """Make schemas ready now, without the provisioner's pace, and drop what other releases left.
 
     Interrupted, it leaves complete schemas only; run it again to go on.
     """
@@ -62,6 +62,6 @@ def fill(size: int | None) -> None:
         dropped += 1
     with public_schema():
         left = ready.missing(size=size)
-    out.print(f"{made} made, {dropped} of earlier releases dropped")
+    out.print(f"{made} made, {dropped} of other releases dropped")
     if left:
         err.print(f"{left} are still missing: the provisioner is filling too. Look again with `keystead pool show`.")
