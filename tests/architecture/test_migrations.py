@@ -45,6 +45,18 @@ def test_a_name_without_a_phase_is_refused(loader: MigrationLoader, name: str) -
         (migrations.DeleteModel("domain"), "DROP_TABLE"),
         (migrations.AddField("organization", "rank", models.IntegerField(default=0)), "NOT_NULL"),
         (migrations.AddIndex("organization", models.Index(fields=["name"], name="planted")), "CREATE_INDEX"),
+        (migrations.AlterField("organization", "name", models.IntegerField()), "ALTER_COLUMN"),
+        (migrations.RenameModel("domain", "host"), "RENAME_TABLE"),
+        (
+            migrations.AddConstraint(
+                "organization", models.CheckConstraint(condition=~models.Q(name=""), name="planted_check")
+            ),
+            "VALIDATED_CONSTRAINT",
+        ),
+        (
+            migrations.AddField("domain", "plan", models.ForeignKey("plans.plan", models.PROTECT, null=True)),
+            "VALIDATED_CONSTRAINT",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
