@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config import terminal
 from config.cli import keystead
 from shared.operators.services import LastAdmin
 from tests.factories import operators
@@ -18,7 +19,8 @@ def _run(*words: str) -> None:
 
 @pytest.mark.usefixtures("db")
 def test_an_operators_life(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "250")
+    # Whatever the terminal that runs the tests: nothing is folded.
+    monkeypatch.setattr(terminal.out, "width", 250)
     monkeypatch.setenv("KEYSTEAD_OPERATOR_PASSWORD", PASSWORD)
     operators.operator("admin")
 
