@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import CharField
 
 from engine.errors import DomainError, InvalidInput
 from engine.principals import SYSTEM, Principal
@@ -128,7 +130,7 @@ def _checked(birth: Birth) -> Birth:
     ):
         raise InvalidBirthDetailError("Use an ISO 4217 code such as EUR.", field="currency")
     for field in ("name", "locale", "cell"):
-        longest = Organization._meta.get_field(field).max_length
+        longest = cast("CharField[str, str]", Organization._meta.get_field(field)).max_length or 0
         if not 0 < len(getattr(birth, field)) <= longest:
             raise InvalidInput(f"Use 1 to {longest} characters.", field=field)
     try:

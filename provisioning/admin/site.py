@@ -24,7 +24,7 @@ from django.views.decorators.csrf import csrf_protect
 from engine.api.throttles import client_address
 from engine.errors import DomainError
 from engine.principals import Principal
-from provisioning import fleet
+from provisioning.fleet import status as fleet
 from shared.accounts import passwords
 from shared.accounts import services as accounts
 from shared.operators import rules
@@ -109,7 +109,7 @@ class OperatorsSite(AdminSite):
 
     def fleet(self, request: HttpRequest) -> HttpResponse:
         """How many organizations there are, and which migrations they have."""
-        context = {**self.each_context(request), "title": "Fleet", "fleet": fleet.status()}
+        context = {**self.each_context(request), "title": "Fleet", "fleet": fleet.figures()}
         return TemplateResponse(request, "keystead_admin/fleet.html", context)
 
     @method_decorator(never_cache)
