@@ -85,7 +85,8 @@ def _private_kib(pid: int) -> int:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")))
+    # A backend that is just ending has no memory any more, and no such line.
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")), 0)
 
 
 def main() -> None:
