@@ -96,7 +96,7 @@ class OrganizationBody(OutputSerializer):
 
 
 class OrganizationDetailBody(OrganizationBody):
-    flows = FlowBody(many=True)
+    flows = FlowBody(many=True, source="latest_flows")
 
 
 class OrganizationFilter(StrictSerializer):

@@ -124,7 +124,7 @@ def existing_organization(organization_id: UUID) -> Organization:
 
 def organization_with_flows(organization_id: UUID) -> Organization:
     """The row as OrganizationDetailBody writes it, with its latest flows. Raises NotFound."""
-    latest = Prefetch("flows", queryset=Flow.objects.order_by("-id")[:_FLOWS_SHOWN])
+    latest = Prefetch("flows", queryset=Flow.objects.order_by("-id")[:_FLOWS_SHOWN], to_attr="latest_flows")
     row = Organization.objects.select_related("plan").prefetch_related(latest).filter(id=organization_id).first()
     if row is None:
         raise NotFound
