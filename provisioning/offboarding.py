@@ -17,7 +17,7 @@ from engine.principals import Principal
 from engine.tenancy import directory
 from provisioning import flows, organizations
 from provisioning.models import FlowKind, Offboarding
-from provisioning.suspension import begin_resumption, begin_suspension
+from provisioning.suspension import begin_resumption, begin_suspension, refuse_while_restored
 from shared.operator_log import services as operator_log
 from shared.organizations.models import OrganizationStatus
 
@@ -52,13 +52,14 @@ class OperatorRequiredError(DomainError):
 def request(*, organization_id: UUID, reason: str, by: Principal) -> Offboarding:
     """Ask for an organization's end. Nothing happens until another operator approves it.
 
-    Call inside `public_schema()`. Raises OperatorRequiredError, OffboardingRequestedError and what
-    `organizations.locked` does.
+    Call inside `public_schema()`. Raises OperatorRequiredError, OffboardingRequestedError, RestoreOpenError and
+    what `organizations.locked` does.
     """
     _require_operator(by)
     why = organizations.checked_reason(reason)
     with transaction.atomic():
         row = organizations.locked(organization_id)
+        refuse_while_restored(row)
         if Offboarding.objects.open_of(row.id).exists():
             raise OffboardingRequestedError("Approve it, or cancel it.")
         flow = flows.start(kind=FlowKind.OFFBOARD, organization=row, parameters={})
@@ -77,11 +78,12 @@ def approve(*, organization_id: UUID, by: Principal, clock: Clock = utc_now) -> 
     """Agree to it as the second operator. The organization is suspended, and its grace period begins.
 
     Call inside `public_schema()`. Raises NoOffboardingError, SecondOperatorRequiredError,
-    OffboardingApprovedError and what `organizations.locked` does.
+    OffboardingApprovedError, RestoreOpenError and what `organizations.locked` does.
     """
     _require_operator(by)
     with transaction.atomic():
         row = organizations.locked(organization_id)
+        refuse_while_restored(row)
         found = _open(row.id)
         if found.approved_at is not None:
             raise OffboardingApprovedError("It is in its grace period.")
@@ -108,12 +110,14 @@ def approve(*, organization_id: UUID, by: Principal, clock: Clock = utc_now) -> 
 def cancel(*, organization_id: UUID, reason: str, by: Principal, clock: Clock = utc_now) -> Offboarding:
     """Keep the organization after all. It becomes again what it was before the approval.
 
-    Call inside `public_schema()`. Raises NoOffboardingError and what `organizations.locked` does.
+    Call inside `public_schema()`. Raises NoOffboardingError, RestoreOpenError and what
+    `organizations.locked` does.
     """
     _require_operator(by)
     why = organizations.checked_reason(reason)
     with transaction.atomic():
         row = organizations.locked(organization_id)
+        refuse_while_restored(row)
         found = _open(row.id)
         found.cancelled_by, found.cancelled_at = by.public_id, clock()
         found.save(update_fields=["cancelled_by", "cancelled_at"])

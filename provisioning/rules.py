@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 DONE = "done"
+
+HEARD_EVERYWHERE = timedelta(seconds=5)
+"""Within this every process has heard that an organization is closed, or open; sockets are closed."""
 
 
 @dataclass(frozen=True, slots=True)

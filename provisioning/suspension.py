@@ -64,13 +64,18 @@ def resume(*, organization_id: UUID, reason: str, by: Principal) -> Flow:
         row = organizations.locked(organization_id)
         if row.status != OrganizationStatus.SUSPENDED:
             raise NotSuspendedError("There is nothing to resume.")
-        if Flow.objects.filter(organization=row, kind=FlowKind.RESTORE, status__in=flows.OPEN).exists():
-            raise RestoreOpenError("It opens by itself when the restore is done.")
+        refuse_while_restored(row)
         if Offboarding.objects.filter(organization=row, cancelled_at=None, approved_at__isnull=False).exists():
             raise OffboardingOpenError("Cancel the offboarding first.")
         flow = begin_resumption(row, reason=why, by=by)
     directory.forget()
     return flow
+
+
+def refuse_while_restored(row: Organization) -> None:
+    """Raises RestoreOpenError: a restore closes and opens the organization itself, and changes its schema."""
+    if Flow.objects.filter(organization=row, kind=FlowKind.RESTORE, status__in=flows.OPEN).exists():
+        raise RestoreOpenError("It opens by itself when the restore is done.")
 
 
 def begin_suspension(row: Organization, *, reason: str, by: Principal) -> Flow:

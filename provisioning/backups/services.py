@@ -16,7 +16,7 @@ from engine import ids
 from engine.errors import Conflict, NotFound
 from engine.principals import Principal
 from engine.tenancy.context import public_schema
-from provisioning import flows, schemas
+from provisioning import flows, organizations, schemas
 from provisioning.backups import archive, keys, places, versions
 from provisioning.backups.archive import ArchiveRefusedError, Manifest
 from provisioning.models import Backup, Flow, FlowKind, FlowStatus
@@ -190,7 +190,10 @@ def _over(
         "reopen_as": _status_after(row.status),
     }
     with public_schema(), transaction.atomic():
-        return _start(row, parameters, by=by)
+        locked = organizations.locked(row.id)
+        if locked.schema_name != row.schema_name:
+            raise FlowUnderWayError("It was restored at this instant.")
+        return _start(locked, parameters, by=by)
 
 
 def _into_fresh(manifest: Manifest, parameters: dict[str, Any], *, mode: Mode | None, by: Principal) -> Flow:

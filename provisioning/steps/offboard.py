@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,14 +19,14 @@ from engine.outbox import claims
 from engine.principals import SYSTEM
 from engine.tenancy import directory
 from engine.tenancy.context import organization, public_schema
-from provisioning import archive, certificates, destruction
-from provisioning.models import Flow, FlowKind, FlowStatus, Offboarding
+from provisioning import archive, certificates, destruction, rules
+from provisioning.destruction import Holdings
+from provisioning.models import Flow, FlowStatus, Offboarding
 from provisioning.rules import Wait
 from shared.operator_log import services as operator_log
 from shared.organizations.models import Domain, Organization, OrganizationStatus
 
 _OPEN = (FlowStatus.RUNNING, FlowStatus.WAITING)
-_RESTORE_PATIENCE = timedelta(minutes=1)
 
 
 def await_approval(flow: Flow) -> Wait | None:
@@ -44,9 +43,6 @@ def await_grace(flow: Flow) -> Wait | None:
             return None
         if found.grace_ends_at > utc_now():
             return Wait(until=found.grace_ends_at)
-        if Flow.objects.filter(organization=row, kind=FlowKind.RESTORE, status__in=_OPEN).exists():
-            # It has a schema of its own under way, which nobody but itself knows.
-            return Wait(until=utc_now() + _RESTORE_PATIENCE)
         found.final_at = utc_now()
         found.save(update_fields=["final_at"])
         row.status = OrganizationStatus.OFFBOARDING
@@ -59,6 +55,17 @@ def await_grace(flow: Flow) -> Wait | None:
         )
     directory.forget()
     return None
+
+
+def hear(flow: Flow) -> Wait | None:
+    """Until nobody writes any more, because every process knows it. What waited to be done is not done."""
+    for role in _held(flow).roles:
+        claims.discard(org_role=role)
+    final_at = _of(flow).final_at
+    if final_at is None:
+        raise RuntimeError("the grace period is over, and nobody wrote down when")
+    heard = final_at + rules.HEARD_EVERYWHERE
+    return Wait(until=heard) if heard > utc_now() else None
 
 
 def write_archive(flow: Flow) -> None:
@@ -77,7 +84,11 @@ def write_archive(flow: Flow) -> None:
 def write_journal(flow: Flow) -> None:
     """The erasure, outside the database, before anything is erased: no restore may bring the keys back."""
     found, row = _of(flow), flow.organization
-    keys = destruction.keys(schema=row.schema_name) if found.keys is None else found.keys
+    keys = found.keys
+    if keys is None:
+        # A former schema may still have versions that were retired since.
+        known = {key["id"]: key for schema in _held(flow).schemas for key in destruction.keys(schema=schema)}
+        keys = sorted(known.values(), key=lambda key: (key["purpose"], key["version"], key["id"]))
     _note(found, keys=keys)
     ErasureJournal(_store()).record_organization(
         OrganizationErasure(organization_id=row.id, erased_at=utc_now(), key_ids=tuple(UUID(key["id"]) for key in keys))
@@ -86,12 +97,10 @@ def write_journal(flow: Flow) -> None:
 
 def destroy_keys(flow: Flow) -> None:
     """Every wrapped key of every purpose, and what is held of them in memory."""
-    from provisioning.backups import services as backups
     from tenants.keyring import services as keyring
 
-    # Schemas that restores have taken out of use hold the same keys.
-    backups.drop_superseded(organization=flow.organization)
-    destruction.destroy_keys(schema=flow.organization.schema_name)
+    for schema in _held(flow).schemas:
+        destruction.destroy_keys(schema=schema)
     with organization(flow.organization.context()):
         keyring.forget_in_memory()
     found = _of(flow)
@@ -99,16 +108,18 @@ def destroy_keys(flow: Flow) -> None:
 
 
 def drop_schema(flow: Flow) -> None:
-    """All its rows."""
-    destruction.drop_schema(schema=flow.organization.schema_name)
+    """All its rows, and those of its former schemas."""
+    for schema in _held(flow).schemas:
+        destruction.drop_schema(schema=schema)
     found = _of(flow)
     _note(found, schema_dropped_at=found.schema_dropped_at or utc_now())
 
 
 def drop_role(flow: Flow) -> None:
-    """Its role, and the messages that were still to be handled in its name."""
-    claims.discard(org_role=flow.organization.role_name)
-    destruction.drop_role(role=flow.organization.role_name)
+    """Its roles, and the messages that were still to be handled in their names."""
+    for role in _held(flow).roles:
+        claims.discard(org_role=role)
+        destruction.drop_role(role=role)
     found = _of(flow)
     _note(found, role_dropped_at=found.role_dropped_at or utc_now())
 
@@ -118,7 +129,7 @@ def certify(flow: Flow) -> None:
     found, name = _of(flow), f"certificates/{flow.organization_id}.jws"
     store = _store()
     with suppress(BlobExists):
-        store.write(name, certificates.sign(_statement(found, flow.organization)).encode())
+        store.write(name, certificates.sign(_statement(found, flow)).encode())
     _note(found, certificate=store.read(name).decode())
 
 
@@ -141,6 +152,11 @@ def leave_tombstone(flow: Flow) -> None:
 
 def _certificate(flow: Flow) -> str:
     return Offboarding.objects.get(flow=flow).certificate
+
+
+def _held(flow: Flow) -> Holdings:
+    with public_schema():
+        return destruction.holdings(flow.organization)
 
 
 def _of(flow: Flow) -> Offboarding:
@@ -178,8 +194,8 @@ def _who(found: Offboarding) -> dict[str, Any]:
     }
 
 
-def _statement(found: Offboarding, row: Organization) -> dict[str, Any]:
-    archived = found.archive or {}
+def _statement(found: Offboarding, flow: Flow) -> dict[str, Any]:
+    archived, row, held = found.archive or {}, flow.organization, _held(flow)
     return {
         "format": 1,
         "issued_at": utc_now().isoformat(),
@@ -193,11 +209,24 @@ def _statement(found: Offboarding, row: Organization) -> dict[str, Any]:
             "keys_destroyed_at": _moment(found.keys_destroyed_at),
             "rows": archived.get("rows"),
             "schema_fingerprint": archived.get("schema_fingerprint"),
+            "schemas": held.schemas,
             "schema_dropped_at": _moment(found.schema_dropped_at),
+            "roles": held.roles,
             "role_dropped_at": _moment(found.role_dropped_at),
         },
-        "kept": "This row, its hosts and its slug, so that nobody else is given them; the archive; the operators' log.",
+        "kept": _kept(row),
         "flow": ids.encode("flow", found.flow_id),
+    }
+
+
+def _kept(row: Organization) -> dict[str, Any]:
+    with public_schema():
+        backups = [backup.public_id for backup in row.backups.all()]
+    return {
+        "so that nobody else is given them": "this row, its slug and its hosts",
+        "to show what was done": "its flows, domain claims and impersonations, the operators' log, the erasure journal",
+        "to be deleted by the operators": "the archive, and the files of its backups",
+        "backups": backups,
     }
 
 
@@ -208,6 +237,7 @@ def _moment(at: Any) -> str | None:
 STEPS: Mapping[str, Callable[[Flow], Wait | None]] = {
     "approval": await_approval,
     "grace": await_grace,
+    "heard": hear,
     "archive": write_archive,
     "journal": write_journal,
     "keys": destroy_keys,

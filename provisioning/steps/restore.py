@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from psycopg import sql
 
 from engine.clock import utc_now
@@ -19,16 +20,13 @@ from engine.outbox import claims
 from engine.outbox.execution import SUSPENDED_REASON
 from engine.tenancy import directory
 from engine.tenancy.context import OrganizationContext, organization, public_schema
-from provisioning import schemas
+from provisioning import organizations, rules, schemas
 from provisioning.backups import keys, places, settling, tables, versions
 from provisioning.backups.archive import SHAPES, ArchiveRefusedError, Manifest, Reader, decode_shapes
 from provisioning.backups.tables import Loader
 from provisioning.models import Flow
 from provisioning.rules import Wait
 from shared.organizations.models import Organization, OrganizationStatus
-
-HEARD_EVERYWHERE = timedelta(seconds=5)
-"""Within this every process has heard that the organization is closed, or open; sockets are closed."""
 
 UNKNOWN_END = 1_000_000
 """How far the numbers of a sealed log go on behind the backup's when nobody knows where the lost log ended."""
@@ -77,13 +75,10 @@ def close(flow: Flow) -> Wait | None:
     """Nobody is served any more, and nothing more is written to the schema that goes out of use."""
     given = flow.parameters
     if "closed_at" not in given:
-        with public_schema():
-            Organization.objects.filter(id=flow.organization_id).update(status=OrganizationStatus.SUSPENDED)
-        directory.forget()
-        _note(flow, closed_at=utc_now().isoformat())
+        _close(flow)
     if not _exists(given["old_schema"]):
         return None
-    heard = datetime.fromisoformat(given["closed_at"]) + HEARD_EVERYWHERE
+    heard = datetime.fromisoformat(given["closed_at"]) + rules.HEARD_EVERYWHERE
     if heard > utc_now():
         return Wait(heard)
     with schemas.owner_connection() as raw:
@@ -93,6 +88,16 @@ def close(flow: Flow) -> Wait | None:
             )
         )
     return None
+
+
+def _close(flow: Flow) -> None:
+    with public_schema(), transaction.atomic():
+        row = organizations.locked(flow.organization_id)
+        # It may have been suspended or resumed since the restore was asked for.
+        reopen_as = flow.parameters["reopen_as"] if flow.parameters["mode"] == "into_fresh" else row.status
+        Organization.objects.filter(id=row.id).update(status=OrganizationStatus.SUSPENDED)
+        _note(flow, closed_at=utc_now().isoformat(), reopen_as=reopen_as)
+    directory.forget()
 
 
 def settle(flow: Flow) -> None:
@@ -146,7 +151,7 @@ def reopen(flow: Flow) -> Wait | None:
 
 def take_up(flow: Flow) -> Wait | None:
     """What workers had put off is due now, once all of them know that it is open."""
-    heard = datetime.fromisoformat(flow.parameters["opened_at"]) + HEARD_EVERYWHERE
+    heard = datetime.fromisoformat(flow.parameters["opened_at"]) + rules.HEARD_EVERYWHERE
     if heard > utc_now():
         return Wait(heard)
     claims.hurry(org_role=flow.parameters["role"], held=SUSPENDED_REASON)

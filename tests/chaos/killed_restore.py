@@ -20,14 +20,13 @@ def main() -> None:
     import django
 
     django.setup()
-    from provisioning import flows
+    from provisioning import flows, rules
     from provisioning.backups import settling
     from provisioning.models import Flow, FlowKind
     from provisioning.rules import Wait
-    from provisioning.steps import restore
 
     if "--at-once" in sys.argv:
-        restore.HEARD_EVERYWHERE = timedelta(0)
+        rules.HEARD_EVERYWHERE = timedelta(0)
         settling.probe_freshness = lambda: timedelta(0)
 
     def die_at(step: str, moment: str) -> None:

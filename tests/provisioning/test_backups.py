@@ -27,10 +27,10 @@ from engine.matcher_client import MatcherUnavailable
 from engine.outbox import claims
 from engine.principals import SYSTEM
 from engine.tenancy.context import OrganizationContext, organization, public_schema
-from provisioning import flows, schemas, suspension
+from provisioning import flows, offboarding, organizations, rules, schemas, suspension
 from provisioning.backups import archive, keys, services, settling, tables
 from provisioning.models import Backup, Flow, FlowKind
-from provisioning.steps import restore as restoring
+from provisioning.steps.restore import UNKNOWN_END
 from shared.operators.rules import Role
 from shared.organizations.models import Domain, Organization
 from tenants.audit import services as audit
@@ -54,7 +54,7 @@ LATER = ("oauth2_provider", "0022_refreshtoken_token_family_index")
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nobody here who would have to hear that the organization is closed."""
-    monkeypatch.setattr(restoring, "HEARD_EVERYWHERE", timedelta(0))
+    monkeypatch.setattr(rules, "HEARD_EVERYWHERE", timedelta(0))
     monkeypatch.setattr(settling, "probe_freshness", lambda: timedelta(0))
 
 
@@ -159,7 +159,7 @@ def test_after_its_schema_was_dropped_everything_is_back_and_the_neighbour_untou
         assert set(Person.objects.values_list("id", flat=True)) == set(people)
         number = event_selectors.sealed().last()
         assert number is not None
-        assert number.sequence > restoring.UNKNOWN_END
+        assert number.sequence > UNKNOWN_END
         assert events.verify().intact
     assert contents(org_b.schema_name) == neighbour
 
@@ -380,10 +380,36 @@ def test_a_resume_does_not_open_what_is_being_restored(
     file = backed_up(org_a, tmp_path / "a.ksb")
     drop_schema(org_a.schema_name)
     flow = services.request_restore(by=SYSTEM, location=str(file))
+    with public_schema(), pytest.raises(suspension.RestoreOpenError):
+        offboarding.request(organization_id=org_a.id, reason="x", by=operators.operator(Role.ADMIN).principal)
     while flow.step != "settle":
         advance_one(flow)
     with public_schema(), pytest.raises(suspension.RestoreOpenError):
         suspension.resume(organization_id=org_a.id, reason="why not", by=make.STAFF)
+
+
+def test_what_was_suspended_while_its_copy_was_loaded_stays_so(
+    owner: LiveDatabase, org_a: OrganizationContext, people: list[UUID], tmp_path: Path
+) -> None:
+    file = backed_up(org_a, tmp_path / "a.ksb")
+    flow = services.request_restore(by=SYSTEM, location=str(file), mode=services.Mode.AS_COPY)
+    with public_schema():
+        suspension.suspend(organization_id=org_a.id, reason="x", by=SYSTEM)
+    run(flow)
+    assert row_of(org_a).status == "suspended"
+
+
+def test_nothing_is_closed_or_tombstones_opened_behind_an_offboarding(
+    owner: LiveDatabase, org_a: OrganizationContext, people: list[UUID], tmp_path: Path
+) -> None:
+    """The two exclude each other; where one slips through all the same, the row stays what it is."""
+    file = backed_up(org_a, tmp_path / "a.ksb")
+    flow = services.request_restore(by=SYSTEM, location=str(file), mode=services.Mode.AS_COPY)
+    with public_schema():
+        Organization.objects.filter(id=org_a.id).update(status="offboarding")
+    with pytest.raises(organizations.OrganizationGoneError):
+        run(flow)
+    assert row_of(org_a).status == "offboarding"
 
 
 def test_operators_start_backups_and_list_them(owner: LiveDatabase, org_a: OrganizationContext) -> None:

@@ -175,7 +175,7 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
         )
 
     row = _made(live_db, "leaving")
-    superseded = _superseded(live_db, row)
+    held = _superseded(live_db, row)
     with public_schema():
         for who in (ADA, BOB):
             operators.create(email=who.display, password=PASSWORD, role="admin", by=SYSTEM)
@@ -198,8 +198,9 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
     directory.forget()
     assert client_of(row.context()).get("/.well-known/jwks.json").json()["code"] == "unknown_host"
     _nothing_secret_left(said["archive"]["manifest"])
+    assert (said["destroyed"]["schemas"], said["destroyed"]["roles"]) == (held.schemas, held.roles)
     with live_db.as_owner():
-        assert destruction.remains(**superseded) == []
+        assert destruction.remains(held) == []
     invited = keystead("org", "invite", "leaving", "--email", "owner@life.example")
     assert (invited.returncode, "leaving is offboarded" in invited.stderr) == (1, True)
 
@@ -212,23 +213,26 @@ def _made(live_db: LiveDatabase, slug: str) -> Organization:
         return flows.advance(flow_id=flow.id).organization
 
 
-def _superseded(live_db: LiveDatabase, row: Organization) -> dict[str, str]:
-    """A schema and a role that a restore has taken out of use, keys and all."""
-    names = {"schema": "o_superseded", "role": f"ks_o_superseded_{row.id.hex[-12:]}"}
+def _superseded(live_db: LiveDatabase, row: Organization) -> destruction.Holdings:
+    """What a restore has taken out of use, and what another has not finished, besides what lives."""
+    unfinished = {"schema": "o_unfinished", "role": f"ks_o_unfinished_{row.id.hex[-12:]}"}
+    superseded = {"old_schema": "o_superseded", "old_role": f"ks_o_superseded_{row.id.hex[-12:]}"}
     with psycopg.connect(live_db.owner_url, autocommit=True) as owner:
-        owner.execute(f"CREATE SCHEMA {names['schema']}")
-        owner.execute(f"CREATE ROLE {names['role']}")
+        for parameters, status in ((superseded, FlowStatus.SUCCEEDED), (unfinished, FlowStatus.CANCELLED)):
+            schema, role = parameters.values()
+            owner.execute(f"CREATE SCHEMA {schema}")
+            owner.execute(f"CREATE ROLE {role}")
+            owner.execute(f"CREATE TABLE {schema}.access_signingkey (key text)")
+            with public_schema():
+                Flow.objects.create(
+                    kind=FlowKind.RESTORE, organization=row, status=status, step=DONE, parameters=parameters
+                )
     with public_schema():
-        Flow.objects.create(
-            kind=FlowKind.RESTORE,
-            organization=row,
-            status=FlowStatus.SUCCEEDED,
-            step=DONE,
-            parameters={f"old_{key}": name for key, name in names.items()},
-        )
+        held = destruction.holdings(row)
+    assert {"o_superseded", "o_unfinished", row.schema_name} == set(held.schemas)
     with live_db.as_owner():
-        assert len(destruction.remains(**names)) == 2
-    return names
+        assert len(destruction.remains(held)) == 6
+    return held
 
 
 def _nothing_secret_left(manifest: str) -> None:

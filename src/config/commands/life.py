@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import click
 
 from config.terminal import at_the_terminal, err, fail, out, set_up_django
+
+# Longer than a flow waits until every process has heard.
+_HEARD_SECONDS_MAX = 10
 
 reason_option = click.option("--reason", required=True, help="Kept in the operators' log.")
 operator_option = click.option(
@@ -169,7 +175,7 @@ def offboard(slug: str, reason: str, email: str, act: str | None) -> None:
     if act == "cancel":
         err.print(f"{slug} stays.")
         return
-    flow = run(flow)
+    flow = run(flow, patience_seconds=_HEARD_SECONDS_MAX)
     if act != "approve":
         err.print(f"Now another operator: `keystead org offboard {slug} --approve --operator ..`")
     elif flow.status == "succeeded":
@@ -213,7 +219,9 @@ def certificate(slug: str, check: bool, public_key: Path | None, raw: bool) -> N
     if check:
         if content["organization"]["id"] != row.public_id:
             fail("it speaks of another organization")
-        if left := destruction.remains(schema=row.schema_name, role=row.role_name):
+        with public_schema():
+            held = destruction.holdings(row)
+        if left := destruction.remains(held):
             fail(f"PostgreSQL still has {' and '.join(left)}")
         err.print("The signature holds, and nothing of the organization is left in the database.")
 
@@ -253,8 +261,11 @@ def _carry(verb: Callable[..., Any], row: Any, email: str, **arguments: Any) -> 
     run(flow)
 
 
-def run(flow: Any) -> Any:
-    """Run a flow as far as it goes; without the owner's login the provisioner does, and this says so."""
+def run(flow: Any, *, patience_seconds: float = 0) -> Any:
+    """Run a flow as far as it goes, over waits of up to `patience_seconds`.
+
+    Without the owner's login the provisioner does, and this says so.
+    """
     from django.conf import settings
 
     from engine import ids
@@ -270,7 +281,12 @@ def run(flow: Any) -> Any:
             err.print(f"  {step}: {state}")
 
     try:
-        return flows.advance(flow_id=flow.id, progress=tell)
+        while True:
+            flow = flows.advance(flow_id=flow.id, progress=tell)
+            seconds = (flow.due_at - datetime.now(UTC)).total_seconds() if flow.due_at else inf
+            if flow.status != "waiting" or seconds > patience_seconds:
+                return flow
+            time.sleep(max(seconds, 0.05))
     except flows.FlowBusyError:
         err.print(f"The provisioner is running flow {ids.encode('flow', flow.id)}.")
     except DomainError as error:
