@@ -208,7 +208,7 @@ def _record_fingerprint(raw: psycopg.Connection[tuple[object, ...]], *, schema: 
 
 
 def login_secret() -> str | None:
-    """What an organization's login is derived from, None in role mode."""
+    """What an organization's login is derived from. None where no login mode is meant or prepared."""
     return settings.DATABASE_LOGIN_SECRETS[0] if settings.DATABASE_LOGIN_SECRETS else None
 
 

@@ -69,7 +69,8 @@ class Environment(BaseSettings):
     )
     login_secret: SecretStr | None = Field(
         default=None,
-        description="At least 32 random characters, from which `login` derives the roles' passwords. Required there.",
+        description="At least 32 random characters, from which `login` derives the roles' passwords. Required there. "
+        "Set in `role` too, new organizations are ready for `login`.",
     )
     login_secret_previous: SecretStr | None = Field(
         default=None,
@@ -209,9 +210,7 @@ class Environment(BaseSettings):
 
     @property
     def login_secrets(self) -> tuple[str, ...]:
-        """The secrets that logins may be derived from, the present one first; none in role mode."""
-        if self.isolation == "role":
-            return ()
+        """The secrets that logins may be derived from, the present one first; in role mode for new roles only."""
         both = (self.login_secret, self.login_secret_previous)
         return tuple(secret.get_secret_value() for secret in both if secret)
 

@@ -40,9 +40,7 @@ class Settings(BaseSettings):
 
     @property
     def login_secrets(self) -> tuple[str, ...]:
-        """The secrets that logins may be derived from, the present one first; none in role mode."""
-        if self.isolation == "role":
-            return ()
+        """The secrets that logins may be derived from, the present one first."""
         both = (self.login_secret, self.login_secret_previous)
         return tuple(secret.get_secret_value() for secret in both if secret)
 

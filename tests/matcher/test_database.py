@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
+from engine.keys.kms import open_kms
+from engine.keys.tree import OrganizationKeys
+from engine.tenancy import roles
 from engine.tenancy.wall import WallError
 from matcher.connections import LoginConnections, SwitchedConnections
 from matcher.database import Database, feed_position, gallery, gallery_extent, snapshot
+from matcher.library import Library
 from tests.harness import environment
 from tests.harness.live import LiveDatabase
 from tests.matcher.test_walls import mint, post, search_body
@@ -93,6 +100,44 @@ def test_a_connection_outside_every_organization_sends_nothing(w: World, isolati
             pass
         with pytest.raises(WallError):
             feed_position(connection)
+
+
+@pytest.fixture
+def lone_role(w: World) -> Iterator[str]:
+    """A login that may read what organization a's may: roles are the server's, and other tests need a's own."""
+    role = f"ks_o_lone_{w.database.name[-16:]}"
+    with psycopg.connect(w.database.owner_url, autocommit=True) as owner:
+        roles.create_bare_role(owner, role=role, login_secret=environment.LOGIN_SECRET)
+        owner.execute(f"GRANT {w.a.role_name} TO {role} WITH INHERIT TRUE")
+        yield role
+        owner.execute(f"DROP ROLE IF EXISTS {role}")
+
+
+def test_in_login_mode_nothing_is_kept_of_an_organization_whose_role_is_gone(w: World, lone_role: str) -> None:
+    model, probe = new_model(), vector(1)
+    person = w.enroll(w.a, model, probe)
+    known = replace(claims(w.a), role_name=lone_role)
+    secrets = (environment.LOGIN_SECRET,)
+    connections = LoginConnections(w.database.app_url, connections=1, secrets=secrets, idle_seconds=60)
+    library = Library(
+        database=Database(connections),
+        keys=OrganizationKeys(open_kms(environment.BIOMETRIC_KMS_URL), max_seconds=60),
+        memory_bytes=1 << 24,
+        feed_seconds=0,
+    )
+    with closing(connections), closing(library):
+        found = library.identify(known, shape=("face", model), probe=probe, k=1)
+        assert [each.person_id for each in found.candidates] == [person.person_id]
+        library.tend()
+        assert REGISTRY.get_sample_value("keystead_matcher_galleries") == 1
+        with psycopg.connect(w.database.owner_url, autocommit=True) as owner:
+            owner.execute(f"ALTER ROLE {lone_role} NOLOGIN")
+        # What was logged in before goes on, until it is closed.
+        library.tend()
+        assert REGISTRY.get_sample_value("keystead_matcher_galleries") == 1
+        connections.close()
+        library.tend()
+        assert REGISTRY.get_sample_value("keystead_matcher_galleries") == 0
 
 
 def test_in_login_mode_each_organization_is_logged_in_as_itself(w: World) -> None:

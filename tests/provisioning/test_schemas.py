@@ -7,6 +7,7 @@ import os
 import psycopg
 import pytest
 
+from engine.tenancy import logins
 from engine.tenancy.context import OrganizationContext, public_schema
 from provisioning import pool, schemas, scripts
 from tests.harness import structure as dumped
@@ -44,6 +45,15 @@ def test_cold_from_the_pool_and_migrated_are_the_same(live_db, org_a: Organizati
     assert structure(live_db, baked) == expected
     assert structure(live_db, claimed(live_db)) == expected
     assert "GRANT" in expected
+
+
+def test_whoever_is_born_where_a_login_secret_is_known_can_log_in(live_db, settings, baked):
+    """In role mode too, so that an installation can go to login mode while organizations are made."""
+    role, (secret,) = f"ks_{baked}", settings.DATABASE_LOGIN_SECRETS
+    with psycopg.connect(live_db.owner_url, autocommit=True) as owner:
+        known = logins.Logins([secret], ask=lambda asked: logins.versions(owner, role=asked))
+        with known.open(role, lambda word: psycopg.connect(live_db.app_url, user=role, password=word)) as own:
+            assert own.execute("SELECT session_user::text").fetchone() == (role,)
 
 
 def test_the_recorders_say_the_same(live_db, org_a, baked):

@@ -39,7 +39,7 @@
 {{/* How organizations are kept apart in PostgreSQL, the same for every process. */}}
 {{- define "keystead.isolation" -}}
 - {name: KEYSTEAD_ISOLATION, value: {{ .root.Values.database.isolation }}}
-{{- if eq .root.Values.database.isolation "login" }}
+{{- if or (eq .root.Values.database.isolation "login") .root.Values.database.login.existingSecret }}
 {{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_LOGIN_SECRET" "from" .root.Values.database.login) }}
 {{- end }}
 {{- end }}

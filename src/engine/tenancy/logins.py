@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, TypeVar
 
@@ -61,6 +61,7 @@ def give(connection: psycopg.Connection[Any], *, role: str, secret: str, version
     For a login that may alter the role. Open connections stay; run it in a transaction.
     """
     name = sql.Identifier(role)
+    _reset_defaults(connection, role=role)
     word = verifier(password(secret, role=role, version=version))
     connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(word)))
     # A login that has entered no context finds nothing by name.
@@ -71,6 +72,19 @@ def give(connection: psycopg.Connection[Any], *, role: str, secret: str, version
         # Parameters stand in our statements, so the server must not log those that fail.
         connection.execute(sql.SQL("ALTER ROLE {} SET log_min_error_statement = 'panic'").format(name))
     connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(name, sql.Literal(f"keystead login {version}")))
+
+
+def _reset_defaults(connection: psycopg.Connection[Any], *, role: str) -> None:
+    """A role may set defaults for itself, so injected SQL may have set some that hinder its sessions."""
+    name = sql.Identifier(role)
+    connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+    rows = connection.execute(
+        "SELECT datname FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase"
+        " JOIN pg_roles r ON r.oid = setrole WHERE rolname = %s",
+        [role],
+    ).fetchall()
+    for (database,) in rows:
+        connection.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(name, sql.Identifier(database)))
 
 
 def take_away(connection: psycopg.Connection[Any], *, role: str) -> None:
@@ -92,7 +106,7 @@ def versions(connection: psycopg.Connection[Any], *, role: str | None = None) ->
 
 
 class Logins:
-    """Logs in as any role, finding out by itself when its password has been replaced.
+    """Logs in as any role, finding out by itself when its password has been replaced or its login taken.
 
     `ask` reads `versions` on a connection of its own.
     """
@@ -101,33 +115,59 @@ class Logins:
         self._secrets = tuple(secrets_in_use)
         self._ask = ask
         self._lock = Lock()
+        self._asked_for_all = False
         self._versions: dict[str, int] = {}
+        # The secret and the version that a role logged in with last.
+        self._fitted: dict[str, tuple[str, int]] = {}
 
     def open(self, role: str, connect: Callable[[str], Connection]) -> Connection:
         """What `connect` makes of the role's password. Raises what it raises when none fits."""
-        known = self._versions.get(role)
-        if known is not None:
+        refused: psycopg.OperationalError | None = None
+        for secret, version in self._guesses(role):
             try:
-                return connect(password(self._secrets[0], role=role, version=known))
-            except psycopg.OperationalError:
-                # Rotated, perhaps: psycopg does not say why a connection failed.
-                pass
-        version = self._look_up(role)
-        for number, secret in enumerate(self._secrets, start=1):
-            try:
-                return connect(password(secret, role=role, version=version))
-            except psycopg.OperationalError:
-                if number == len(self._secrets):
+                opened = connect(password(secret, role=role, version=version))
+            except psycopg.OperationalError as error:
+                if not _may_be_the_password(error):
                     raise
-        raise AssertionError("there is at least one secret")
+                refused = error
+            else:
+                self._fitted[role] = (secret, version)
+                return opened
+        raise refused or AssertionError("there is at least one secret")
+
+    def _guesses(self, role: str) -> Iterator[tuple[str, int]]:
+        """Secrets and versions, each pair once: what fits by what is known, then by what the server says."""
+        known = self._versions.get(role)
+        first = self._fitted.get(role) or (known and (self._secrets[0], known))
+        if first:
+            yield first
+        version = self._look_up(role)
+        for secret in self._secrets:
+            if (secret, version) != first:
+                yield secret, version
 
     def _look_up(self, role: str) -> int:
         with self._lock:
-            # All at once at first, so that a process that starts does not ask for each.
-            self._versions.update(self._ask(role if self._versions else None))
-            if role not in self._versions:
-                self._versions.update(self._ask(role))
-            version = self._versions.get(role)
+            # One thread asks for all at first, so that a process that starts does not ask for each.
+            everything, self._asked_for_all = not self._asked_for_all, True
+        try:
+            found = self._ask(None if everything else role)
+        except BaseException:
+            if everything:
+                self._asked_for_all = False
+            raise
+        self._versions.update(found)
+        version = found.get(role)
         if version is None:
+            self._versions.pop(role, None)
+            self._fitted.pop(role, None)
             raise LoginMissing(f"{role} may not log in: run `keystead database logins`")
         return version
+
+
+def _may_be_the_password(error: psycopg.OperationalError) -> bool:
+    """Whether the server asked for a password before it refused: it gives clients no code for why.
+
+    A server that is down, starts up or has too many clients does not come so far.
+    """
+    return error.pgconn is not None and error.pgconn.used_password

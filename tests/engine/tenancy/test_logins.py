@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from tests.harness.live import LiveDatabase
 from tests.harness.login_mode import login_mode
 
 WHOSE = "SELECT whose FROM probe"
+FORMER_SECRET = "the one before, of enough characters"
 
 
 @pytest.fixture
@@ -163,15 +165,10 @@ def lone_role(logged_in: LiveDatabase) -> Iterator[str]:
         roles.create_organization_role(owner, role=role)
     yield role
     with psycopg.connect(logged_in.owner_url, autocommit=True) as owner:
-        owner.execute(f"DROP ROLE {role}")
+        owner.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 def test_the_login_secret_itself_is_replaced_while_both_are_known(logged_in, lone_role):
-    former = "the one before, of enough characters"
-
-    def asking_as(role: str) -> str:
-        return environment.database_url(user=role, password="", database=logged_in.name)
-
     def log_in(*secrets: str) -> None:
         with psycopg.connect(logged_in.app_url, autocommit=True) as asking:
             asked = logins.Logins(secrets, ask=lambda role: logins.versions(asking, role=role))
@@ -180,12 +177,99 @@ def test_the_login_secret_itself_is_replaced_while_both_are_known(logged_in, lon
             ).close()
 
     with psycopg.connect(logged_in.owner_url, autocommit=True) as owner:
-        logins.give(owner, role=lone_role, secret=former, version=7)
+        logins.give(owner, role=lone_role, secret=FORMER_SECRET, version=7)
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             log_in(environment.LOGIN_SECRET)
-        log_in(environment.LOGIN_SECRET, former)
+        log_in(environment.LOGIN_SECRET, FORMER_SECRET)
         logins.give(owner, role=lone_role, secret=environment.LOGIN_SECRET, version=8)
-        log_in(environment.LOGIN_SECRET, former)
+        log_in(environment.LOGIN_SECRET, FORMER_SECRET)
+
+
+def test_a_role_that_may_log_in_no_longer_is_missed_by_who_knew_it(logged_in, lone_role):
+    def connect(word: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(logged_in.app_url, user=lone_role, password=word)
+
+    with psycopg.connect(logged_in.owner_url, autocommit=True) as owner:
+        knowing = logins.Logins((environment.LOGIN_SECRET,), ask=lambda role: logins.versions(owner, role=role))
+        for gone in ("ALTER ROLE {} NOLOGIN", "DROP ROLE {}"):
+            logins.give(owner, role=lone_role, secret=environment.LOGIN_SECRET, version=1)
+            knowing.open(lone_role, connect).close()
+            owner.execute(gone.format(lone_role))
+            for _ in range(2):
+                with pytest.raises(logins.LoginMissing):
+                    knowing.open(lone_role, connect)
+
+
+def test_the_secret_that_fitted_is_tried_first():
+    attempts: list[str] = []
+    fitting = logins.password(FORMER_SECRET, role="x", version=1)
+    server = psycopg.errors.FinishedPGconn(used_password=True)
+
+    def connect(word: str) -> Any:
+        attempts.append(word)
+        if word != fitting:
+            raise psycopg.OperationalError("no", pgconn=server)
+        return word
+
+    knowing = logins.Logins((environment.LOGIN_SECRET, FORMER_SECRET), ask=lambda _: {"x": 1})
+    for _ in range(3):
+        assert knowing.open("x", connect) == fitting
+    assert attempts[1:] == [fitting] * 3
+
+
+def test_a_server_that_is_full_or_away_gets_one_attempt():
+    attempts: list[str] = []
+    knowing = logins.Logins((environment.LOGIN_SECRET, FORMER_SECRET), ask=lambda _: {"x": 1})
+
+    def connect(word: str):
+        attempts.append(word)
+        return psycopg.connect("postgresql://127.0.0.1:9/none", user="x", password=word)
+
+    for _ in range(2):
+        with pytest.raises(psycopg.OperationalError):
+            knowing.open("x", connect)
+    assert len(attempts) == 2
+
+
+def test_who_asks_for_one_role_keeps_no_other_waiting():
+    asking, answered = threading.Event(), threading.Event()
+
+    def ask(role: str | None):
+        if role == "slow":
+            asking.set()
+            answered.wait(10)
+        return {role or "first": 1}
+
+    def connect(word: str) -> Any:
+        return word
+
+    shared = logins.Logins((environment.LOGIN_SECRET,), ask=ask)
+    shared.open("first", connect)
+    thread = threading.Thread(target=shared.open, args=["slow", connect])
+    thread.start()
+    assert asking.wait(10)
+    opened = threading.Thread(target=shared.open, args=["other", connect])
+    opened.start()
+    opened.join(5)
+    assert not opened.is_alive()
+    answered.set()
+    thread.join()
+
+
+def test_what_a_role_set_for_itself_ends_with_its_next_password(logged_in, lone_role):
+    with psycopg.connect(logged_in.owner_url, autocommit=True) as owner:
+        logins.give(owner, role=lone_role, secret=environment.LOGIN_SECRET, version=1)
+        before = owner.execute("SELECT rolconfig FROM pg_roles WHERE rolname = %s", [lone_role]).fetchone()
+        word = logins.password(environment.LOGIN_SECRET, role=lone_role, version=1)
+        with psycopg.connect(logged_in.app_url, user=lone_role, password=word, autocommit=True) as own:
+            own.execute(f"ALTER ROLE {lone_role} SET statement_timeout = 1")
+            own.execute(f"ALTER ROLE {lone_role} IN DATABASE {logged_in.name} SET default_transaction_read_only = on")
+        logins.give(owner, role=lone_role, secret=environment.LOGIN_SECRET, version=2)
+        kept = owner.execute(
+            "SELECT setconfig FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole WHERE rolname = %s",
+            [lone_role],
+        ).fetchall()
+    assert kept == [before]
 
 
 def test_the_server_keeps_verifiers_only(logged_in, org_a):
