@@ -36,6 +36,9 @@ Progress = Callable[[str, str], None]
 OPEN = (FlowStatus.RUNNING, FlowStatus.WAITING)
 
 _ADVANCE = "provisioning.advance"
+_ADVANCE_LONG = "provisioning.advance_long"
+_LONG = (FlowKind.BACKUP, FlowKind.RESTORE, FlowKind.OFFBOARD)
+"""They read or write every row of an organization, in a queue of their own: a new one does not wait for them."""
 _ERROR_CHARACTERS_MAX = 500
 
 
@@ -56,7 +59,7 @@ def start(*, kind: FlowKind, organization: Organization, parameters: Mapping[str
         kind=kind, organization=organization, step=next(iter(STEPS[kind])), parameters=dict(parameters)
     )
     if anywhere:
-        _send(flow.id)
+        _send(flow)
     return flow
 
 
@@ -65,7 +68,7 @@ def wake(*, flow: Flow) -> None:
     Flow.objects.filter(id=flow.id, status=FlowStatus.WAITING).update(
         status=FlowStatus.RUNNING, due_at=None, updated_at=utc_now()
     )
-    _send(flow.id)
+    _send(flow)
 
 
 def cancel(*, flow: Flow) -> bool:
@@ -134,12 +137,13 @@ def _wait(flow: Flow, waiting: Wait) -> Flow:
             status=FlowStatus.WAITING, due_at=waiting.until, attempts=0, last_error="", updated_at=utc_now()
         )
         if waiting.until is not None:
-            _send(flow.id, available_at=waiting.until)
+            _send(flow, available_at=waiting.until)
         return Flow.objects.select_related("organization").get(id=flow.id)
 
 
-def _send(flow_id: UUID, *, available_at: datetime | None = None) -> None:
-    outbox.send(name=_ADVANCE, payload={"flow_id": str(flow_id)}, available_at=available_at)
+def _send(flow: Flow, *, available_at: datetime | None = None) -> None:
+    name = _ADVANCE_LONG if flow.kind in _LONG else _ADVANCE
+    outbox.send(name=name, payload={"flow_id": str(flow.id)}, available_at=available_at)
 
 
 def _record_failure(flow: Flow, error: Exception) -> None:

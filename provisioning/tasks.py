@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from engine import outbox
+from engine.outbox.options import ARCHIVES, PROVISIONING
 from provisioning import flows, impersonation
 from shared.operators import impersonations
 
+_BUSY_DELAY = timedelta(seconds=10)
 
-@outbox.handler("provisioning.advance", queue="provisioning", transactional=False)
+
+@outbox.handler("provisioning.advance", queue=PROVISIONING, transactional=False)
+@outbox.handler("provisioning.advance_long", queue=ARCHIVES, transactional=False)
 def advance(*, message: outbox.Message) -> None:
-    flows.advance(flow_id=UUID(message.payload["flow_id"]))
+    """Run a flow, or look again later whether whoever runs it now has come to its end."""
+    try:
+        flows.advance(flow_id=UUID(message.payload["flow_id"]))
+    except flows.FlowBusyError as busy:
+        raise outbox.Postpone(_BUSY_DELAY, busy.title) from busy
 
 
 @outbox.handler(impersonations.OVER, transactional=False)

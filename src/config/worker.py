@@ -1,6 +1,6 @@
 """The worker processes: `dramatiq config.worker --queues default payments webhooks`.
 
-The one that holds the owner's login runs the queue `provisioning`, and no other does.
+The one that holds the owner's login runs the queues `provisioning` and `archives`, and no other does.
 """
 
 from __future__ import annotations

@@ -293,8 +293,9 @@ def _recipe(
             queues = ("--queues", "default", "payments", "webhooks")
             return ("dramatiq", "config.worker", *threads, *queues), boot, 1, 10.0
         case "provisioner":
-            one = ("--processes", "1", "--threads", "2")
-            return ("dramatiq", "config.worker", *one, "--queues", "provisioning"), boot, 1, 10.0
+            # Its two queues' caps together: four long backups leave room for four new organizations.
+            few = ("--processes", "1", "--threads", "8")
+            return ("dramatiq", "config.worker", *few, "--queues", "provisioning", "archives"), boot, 1, 10.0
         case "api":
             serve = ("granian", "--interface", "wsgi", *loopback, "--port", str(ports.api), "--no-ws")
             api = (*serve, "--blocking-threads", "8", "config.wsgi:application")

@@ -9,8 +9,12 @@ import pytest
 from django.db import connection, transaction
 
 from engine.clock import utc_now
+from engine.outbox import claims
+from engine.outbox.execution import Outcome, execute
+from engine.outbox.options import Options
+from engine.principals import SYSTEM
 from engine.tenancy.context import OrganizationContext, public_schema, relay_schema
-from provisioning import flows
+from provisioning import flows, suspension
 from provisioning.models import Flow, FlowKind, FlowStatus
 from provisioning.rules import Wait
 from shared.organizations.models import Organization
@@ -85,6 +89,29 @@ def test_it_waits_for_a_person_and_nobody_looks_meanwhile(
         assert len(messages()) == 2
         assert flows.advance(flow_id=flow.id).status == FlowStatus.SUCCEEDED
     assert ran == ["first", "first", "second"]
+
+
+def test_nothing_short_waits_behind_backups(
+    live_db: LiveDatabase, org_a: OrganizationContext, patient: Patient
+) -> None:
+    patient(lambda _: None)
+    with public_schema():
+        suspension.suspend(organization_id=org_a.id, reason="x", by=SYSTEM)
+    claimed = claims.claim(batch=10, visibility_seconds=5, organization_cap=1, in_flight_cap=10)
+    assert sorted(claim.queue for claim in claimed) == ["archives", "provisioning"]
+
+
+def test_whoever_finds_a_flow_being_run_has_not_failed(live_db: LiveDatabase, patient: Patient) -> None:
+    outcomes: list[Outcome] = []
+
+    def told_again(_: Flow) -> None:
+        (claim,) = claims.claim(batch=10, visibility_seconds=5, organization_cap=10, in_flight_cap=10)
+        outcomes.append(execute(claim.id, options=Options()))
+
+    flow = patient(told_again)
+    with live_db.as_owner():
+        assert flows.advance(flow_id=flow.id).status == FlowStatus.SUCCEEDED
+    assert outcomes == [Outcome.POSTPONED]
 
 
 @pytest.mark.parametrize("answer", [None, Wait(until=None)], ids=["that_would_go_on", "that_would_wait"])

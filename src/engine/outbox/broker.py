@@ -8,7 +8,7 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
-from engine.outbox.options import PROVISIONING, QUEUES, Options
+from engine.outbox.options import ARCHIVES, QUEUES, Options
 
 ACTOR = "outbox.handle"
 # Of a million commands; each worker looks at its queues some ten times a second.
@@ -50,7 +50,7 @@ class OutboxBroker(RedisBroker):
                 actor_name=ACTOR,
                 args=(str(message_id),),
                 kwargs={},
-                # A backup or a restore takes as long as the organization is large.
-                options={"time_limit": _LONG_TIME_LIMIT_MS} if queue == PROVISIONING else {},
+                # A backup, a restore and an export take as long as the organization is large.
+                options={"time_limit": _LONG_TIME_LIMIT_MS} if queue == ARCHIVES else {},
             )
         )

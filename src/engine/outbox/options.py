@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from django.conf import settings
 
 PROVISIONING = "provisioning"
-QUEUES = ("default", "payments", "webhooks", PROVISIONING)
+ARCHIVES = "archives"
+"""What takes as long as an organization is large: behind it, nothing short may wait."""
+QUEUES = ("default", "payments", "webhooks", PROVISIONING, ARCHIVES)
 
 
 @dataclass(frozen=True, slots=True)
