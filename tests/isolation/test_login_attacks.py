@@ -8,7 +8,7 @@ changed. The same attacks in role mode are the control: there some of them get t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -25,6 +25,8 @@ from tests.harness.live import LiveDatabase, live_database
 from tests.harness.login_mode import login_mode
 
 ORGANIZATIONS = 50
+# Nobody may rotate passwords meanwhile, which the fingerprint would show.
+pytestmark = pytest.mark.xdist_group("logins")
 # Roles belong to the server, which the workers share.
 TOWN = f"town_{environment.WORKER}"
 
@@ -95,20 +97,25 @@ ATTACKS = {
     "others' statements": "SELECT query FROM pg_stat_activity",
     "others' statistics": "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats",
     "end another's session": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{r}'",
-    "verifiers": "SELECT rolname || rolpassword FROM pg_authid; SELECT passwd FROM pg_shadow",
+    "verifiers": "SELECT rolname || rolpassword FROM pg_authid",
+    "shadow": "SELECT passwd FROM pg_shadow",
     "server program": "COPY (SELECT 1) TO PROGRAM 'psql -U {r}'",
-    "server file": "SELECT pg_read_file('pg_hba.conf'); SELECT lo_import('/etc/passwd')",
+    "server file": "SELECT 'file-of-the-server', pg_read_file('PG_VERSION')",
+    "large object": "SELECT lo_import('/etc/passwd')",
     "load": "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0",
-    "preload": "ALTER DATABASE {db} SET session_preload_libraries = 'x'; ALTER SYSTEM SET port = 1",
+    "preload": "ALTER DATABASE {db} SET session_preload_libraries = 'x'",
+    "the server's settings": "ALTER SYSTEM SET application_name = 'planted'",
+    "the database's rights": "GRANT CREATE ON DATABASE {db} TO {me}",
     "event trigger": "CREATE EVENT TRIGGER t ON sql_drop EXECUTE FUNCTION f()",
-    "language": "CREATE LANGUAGE plpython3u; CREATE LANGUAGE plperlu",
+    "language": "CREATE LANGUAGE l HANDLER pg_catalog.plpgsql_call_handler",
     "operator": "CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq)",
     "cast": "CREATE CAST (text AS int) WITH INOUT AS IMPLICIT",
     "message in another's name": "INSERT INTO public.outbox_message (id, org_role, name, queue, payload)"
     " VALUES (gen_random_uuid(), '{r}', 'events.seal', 'default', '{{}}')",
 }
 # In role mode these get through, and so show that the judgement below can tell.
-KNOWN_HOLES = {"reset role", "role none", "config no role", "stacked commit", "do reset"}
+KNOWN_HOLES = {"reset role", "role none", "config no role", "stacked commit"}
+KNOWN_HOLE_THAT_CHANGES = "do reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,37 +125,79 @@ class Town:
     database: LiveDatabase
     organizations: list[OrganizationContext]
 
-    def fingerprint(self) -> list[tuple[object, ...]]:
+    def fingerprint(self) -> dict[str, object]:
         """Everything that an attack may have changed, as a superuser sees it."""
         with psycopg.connect(_superuser(self.database.name)) as admin:
-            rows = [
-                ("secret", context.slug, *row)
+            secrets = {
+                context.slug: admin.execute(f"SELECT whose FROM {context.schema_name}.secret ORDER BY 1").fetchall()
                 for context in self.organizations
-                for row in admin.execute(f"SELECT whose FROM {context.schema_name}.secret ORDER BY 1").fetchall()
-            ]
-            for catalog in _CATALOGS:
-                row = admin.execute(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {catalog}").fetchone()
-                rows.append((catalog, *(row or ())))
-        return rows
+            }
+            return {**secrets, **catalogs(admin)}
 
 
-_CATALOGS = (
-    "(SELECT rolname, rolsuper, rolcreaterole, rolreplication, rolbypassrls, rolpassword FROM pg_authid"
-    f" WHERE rolname LIKE 'ks_o_{TOWN}%') t",
-    "(SELECT roleid, member, set_option FROM pg_auth_members"
-    f" WHERE '{TOWN}' = ANY (ARRAY[substr(roleid::regrole::text, 6, {len(TOWN)}),"
-    f" substr(member::regrole::text, 6, {len(TOWN)})])) t",
-    "(SELECT oid, nspowner, nspacl FROM pg_namespace WHERE nspname NOT LIKE 'pg_t%') t",
-    "(SELECT oid, relowner, relacl FROM pg_class WHERE relnamespace <> 11) t",
-    "(SELECT oid, proowner, prosecdef FROM pg_proc) t",
-    "(SELECT oid, extname FROM pg_extension) t",
-    "(SELECT oid FROM pg_largeobject_metadata) t",
-    "(SELECT oid, polname FROM pg_policy) t",
-    "(SELECT srvname FROM pg_foreign_server) t",
-    "(SELECT subname FROM pg_subscription) t",
-    "(SELECT id, org_role FROM public.outbox_message) t",
-    "pg_default_acl t",
-)
+# Roles and their settings belong to the server, which others use too: ours alone are looked at.
+_OURS = f"rolname LIKE 'ks\\_o\\_{TOWN}%' OR rolname = 'smuggled'"
+CATALOGS = {
+    "roles": "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,"
+    f" rolpassword FROM pg_authid WHERE {_OURS}",
+    "memberships": "SELECT roleid, member, admin_option, inherit_option, set_option FROM pg_auth_members"
+    f" WHERE EXISTS (SELECT 1 FROM pg_roles WHERE oid IN (roleid, member) AND ({_OURS}))",
+    "settings of roles": "SELECT s.* FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole"
+    f" WHERE {_OURS} OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    "settings of the server": "SELECT name, setting FROM pg_file_settings WHERE sourcefile LIKE '%auto.conf'",
+    "database": "SELECT datdba, datacl FROM pg_database WHERE datname = current_database()",
+    "schemas": "SELECT oid, nspowner, nspacl FROM pg_namespace WHERE nspname NOT LIKE 'pg_t%'",
+    "relations": "SELECT oid, relowner, relacl FROM pg_class WHERE relnamespace <> 11",
+    "rules": "SELECT oid, ev_class, rulename, ev_type, ev_enabled FROM pg_rewrite",
+    "policies": "SELECT oid, polrelid, polname, polroles FROM pg_policy",
+    "functions": "SELECT oid, proowner, prosecdef, proacl FROM pg_proc",
+    "languages": "SELECT oid, lanowner, lanpltrusted, lanacl FROM pg_language",
+    "operators": "SELECT oid, oprnamespace, oprcode FROM pg_operator",
+    "casts": "SELECT castsource, casttarget, castcontext, castmethod FROM pg_cast",
+    "event triggers": "SELECT oid, evtenabled FROM pg_event_trigger",
+    "extensions": "SELECT oid, extname FROM pg_extension",
+    "large objects": "SELECT oid, lomowner FROM pg_largeobject_metadata",
+    "wrappers": "SELECT fdwname, fdwowner FROM pg_foreign_data_wrapper",
+    "foreign servers": "SELECT srvname, srvowner FROM pg_foreign_server",
+    "subscriptions": "SELECT subname, subowner FROM pg_subscription",
+    "publications": "SELECT oid, pubname, pubowner FROM pg_publication",
+    "messages": "SELECT id, org_role FROM public.outbox_message",
+    "default privileges": "SELECT * FROM pg_default_acl",
+}
+# For each of them something that a superuser may do, which it must show.
+CHANGES = {
+    "roles": ATTACKS["become a replica"],
+    "memberships": "GRANT {r} TO {me}",
+    "settings of roles": ATTACKS["another's default"] + ";" + ATTACKS["preload"],
+    "settings of the server": ATTACKS["the server's settings"],
+    "database": ATTACKS["the database's rights"],
+    "schemas": ATTACKS["schema's usage"],
+    "relations": ATTACKS["table's owner"],
+    "rules": ATTACKS["rule"],
+    "policies": ATTACKS["policy"],
+    "functions": ATTACKS["definer of another"],
+    "languages": ATTACKS["language"],
+    "operators": ATTACKS["operator"],
+    "casts": ATTACKS["cast"],
+    "event triggers": "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+    + ATTACKS["event trigger"],
+    "extensions": "DROP EXTENSION plpgsql",
+    "large objects": ATTACKS["large object"],
+    "wrappers": "CREATE FOREIGN DATA WRAPPER w",
+    "foreign servers": ATTACKS["foreign wrapper"],
+    "subscriptions": ATTACKS["subscription"],
+    "publications": ATTACKS["publication"],
+    "messages": ATTACKS["message in another's name"],
+    "default privileges": ATTACKS["another's defaults"],
+}
+
+
+def catalogs(admin: psycopg.Connection[tuple[object, ...]]) -> dict[str, object]:
+    """One value for each catalog, which changes with it."""
+    return {
+        name: admin.execute(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM ({query}) t").fetchone()
+        for name, query in CATALOGS.items()
+    }
 
 
 def _superuser(database: str) -> str:
@@ -156,8 +205,8 @@ def _superuser(database: str) -> str:
 
 
 @contextmanager
-def _town(count: int) -> Iterator[Town]:
-    names = [(f"ks_o_{TOWN}_{number}", f"o_{TOWN}_{number}") for number in range(count)]
+def _town(count: int, *, name: str = "") -> Iterator[Town]:
+    names = [(f"ks_o_{TOWN}_{name}{number}", f"o_{TOWN}_{name}{number}") for number in range(count)]
     try:
         with live_database() as database:
             with psycopg.connect(database.owner_url, autocommit=True) as owner:
@@ -196,6 +245,13 @@ def town(django_db_setup: None, django_db_blocker: object) -> Iterator[Town]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def pair(django_db_setup: None, django_db_blocker: object) -> Iterator[Town]:
+    """Two organizations, for what is planted: each test takes back what it plants, or names a role of its own."""
+    with django_db_blocker.unblock(), _town(2, name="pair_") as made:  # type: ignore[attr-defined]
+        yield made
+
+
 def attack(statement: str, *, attacker: OrganizationContext, marks: set[str], in_transaction: bool) -> set[str]:
     """What the statement gave away, by what came back and by whom the connection is afterwards."""
     found: set[str] = set()
@@ -226,34 +282,83 @@ def _seen(statement: str, marks: set[str]) -> set[str]:
                 return {mark for mark in marks if mark in seen}
 
 
-def attacks_by(number: int, town: Town) -> set[tuple[str, str]]:
-    """Every attack from organization `number` on the next one; which of them got what."""
+def attacks_by(number: int, town: Town, names: Collection[str] = ATTACKS) -> set[tuple[str, str]]:
+    """Attacks from organization `number` on the next one; which of them got what."""
     attacker = town.organizations[number]
-    victim = town.organizations[(number + 1) % len(town.organizations)]
+    target = (number + 1) % len(town.organizations)
+    victim = town.organizations[target]
     marks = {f"mark-of-{other}-" for other in range(len(town.organizations)) if other != number}
-    marks |= {"http://org-a", "SCRAM-SHA-256$"}
-    # The victim has a session, whose last statement names its secret.
-    with organization(victim), connection.cursor() as cursor:
-        cursor.execute(f"SELECT whose FROM secret WHERE whose <> 'mark-of-{number + 1}-x'")
+    marks |= {"http://org-a", "SCRAM-SHA-256$", "file-of-the-server"}
+    session = _session_of(victim, naming=f"mark-of-{target}-x")
     fallen = set()
-    for turn, (name, text) in enumerate(ATTACKS.items()):
-        statement = text.format(r=victim.role_name, s=victim.schema_name, me=attacker.role_name, db=town.database.name)
+    for turn, name in enumerate(names):
+        statement = ATTACKS[name].format(**_names(town, attacker=attacker, victim=victim))
         # Every other attack inside a transaction, and for the neighbours the other way round.
         in_transaction = (turn + number) % 2 == 0
         found = attack(statement, attacker=attacker, marks=marks, in_transaction=in_transaction)
         fallen |= {(name, got) for got in found}
+    if _session_of(victim, naming="x") != session:
+        fallen.add(("the victim's session", "was ended"))
     return fallen
 
 
-def test_a_default_role_of_ones_own_choice_ends_at_the_login(town):
-    """Every role may set defaults for itself; a forbidden one only keeps its own sessions from starting."""
-    attacker, victim = town.organizations[:2]
-    with login_mode(), organization(attacker):
-        with connection.cursor() as cursor:
+def _session_of(context: OrganizationContext, *, naming: str) -> int:
+    """The backend of an organization; its last statement names a mark."""
+    with organization(context), connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_backend_pid() FROM (SELECT 1) one WHERE '{naming}' <> ''")
+        row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _names(town: Town, *, attacker: OrganizationContext, victim: OrganizationContext) -> dict[str, str]:
+    return {"r": victim.role_name, "s": victim.schema_name, "me": attacker.role_name, "db": town.database.name}
+
+
+def test_a_default_role_of_ones_own_choice_ends_at_the_login(pair):
+    """Every role may set defaults for itself; a forbidden one is not what RESET ROLE goes back to."""
+    attacker, victim = pair.organizations
+    statement = f"RESET ROLE; SELECT whose FROM {victim.schema_name}.secret"
+
+    def reached() -> set[str]:
+        with login_mode():
+            return attack(statement, attacker=attacker, marks={"mark-of-1-"}, in_transaction=False)
+
+    with psycopg.connect(pair.database.owner_url, autocommit=True) as owner:
+        with login_mode(), organization(attacker), connection.cursor() as cursor:
             cursor.execute(f"ALTER ROLE {attacker.role_name} SET role = '{victim.role_name}'")
-        connection.close()
-        with suppress(Error):
-            assert _seen("SELECT whose FROM secret", {"mark-of-1-"}) == set()
+        assert reached() == set()
+        # Planted: now the default is one that it may have.
+        owner.execute(f"GRANT {victim.role_name} TO {attacker.role_name} WITH INHERIT FALSE, SET TRUE")
+        assert reached() == {"mark-of-1-"}
+        owner.execute(f"REVOKE {victim.role_name} FROM {attacker.role_name}")
+        owner.execute(f"ALTER ROLE {attacker.role_name} RESET role")
+
+
+def test_planted_whatever_changes_in_the_database_shows_in_its_fingerprint(pair):
+    attacker, victim = pair.organizations
+    assert set(CHANGES) == set(CATALOGS)
+    with psycopg.connect(_superuser(pair.database.name), autocommit=True) as admin:
+        before = catalogs(admin)
+        for name, text in CHANGES.items():
+            statement = text.format(**_names(pair, attacker=attacker, victim=victim))
+            if alone := statement.startswith("ALTER SYSTEM"):
+                admin.execute(statement)
+            else:
+                admin.execute(f"BEGIN; {statement}")
+            changed = {each for each, value in catalogs(admin).items() if value != before[each]}
+            admin.execute("ALTER SYSTEM RESET application_name" if alone else "ROLLBACK")
+            assert name in changed
+        assert catalogs(admin) == before
+
+
+def test_planted_a_session_that_another_ended_is_noticed(pair):
+    attacker = pair.organizations[0].role_name
+    with psycopg.connect(_superuser(pair.database.name), autocommit=True) as admin, login_mode():
+        admin.execute(f"GRANT pg_signal_backend TO {attacker}")
+        fallen = attacks_by(0, pair, ["end another's session"])
+        admin.execute(f"REVOKE pg_signal_backend FROM {attacker}")
+    assert fallen == {("the victim's session", "was ended")}
 
 
 def test_in_login_mode_no_injected_statement_leaves_its_organization(town):
@@ -279,7 +384,6 @@ def test_planted_the_same_attacks_get_through_where_the_login_may_switch(town):
             neighbour, attacker = (context.role_name for context in (town.organizations[1], town.organizations[0]))
             owner.execute(f"GRANT {neighbour} TO {attacker} WITH INHERIT FALSE, SET TRUE")
     before = town.fingerprint()
-    fallen = {name for name, _ in attacks_by(0, town)}
-    changed = town.fingerprint() != before
-    assert fallen >= KNOWN_HOLES - {"do reset"}
-    assert changed
+    attacks_by(0, town, [KNOWN_HOLE_THAT_CHANGES])
+    assert town.fingerprint() != before
+    assert {name for name, _ in attacks_by(0, town)} >= KNOWN_HOLES

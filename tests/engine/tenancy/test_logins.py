@@ -141,6 +141,8 @@ def test_a_connection_that_the_server_has_closed_is_not_handed_out(logged_in, or
         assert one(WHOSE) == "a"
 
 
+# It rotates every login of the server, also those of other tests' organizations.
+@pytest.mark.xdist_group("logins")
 def test_rotation_stops_nobody_and_ends_the_old_passwords(logged_in, org_a):
     role = org_a.role_name
     with psycopg.connect(logged_in.owner_url, autocommit=True) as owner:
