@@ -84,7 +84,8 @@ def verify(*, claim_id: UUID, by: Principal, look_up: TxtLookup, clock: Clock = 
     if found.verified_at is None and found.expires_at <= now:
         raise ClaimExpiredError("Claim the domain again, and publish the new challenge.")
     there = found.challenge in look_up(found.record_name)
-    finding = "" if there else f"There is no TXT record {found.record_name} with the challenge."
+    # Without the name, which may be longer than the column: it stands on the claim.
+    finding = "" if there else "There is no TXT record with the challenge."
     DomainClaim.objects.filter(id=found.id).update(checked_at=now, finding=finding)
     if not there and found.verified_at is None:
         raise ChallengeNotFoundError(
@@ -103,15 +104,18 @@ def remove(*, claim_id: UUID, by: Principal, clock: Clock = utc_now) -> DomainCl
 
     Call inside `public_schema()`. Raises UnknownClaimError and what `organizations.locked` does.
     """
-    found = _claim(claim_id)
+    organization_id = _claim(claim_id).organization_id
     with transaction.atomic():
-        row = organizations.locked(found.organization_id)
-        DomainClaim.objects.filter(id=found.id, removed_at=None).update(removed_at=clock())
+        row = organizations.locked(organization_id)
+        # Somebody may have verified it, or removed it, until now.
+        found = _claim(claim_id, lock=True)
+        found.removed_at = clock()
+        found.save(update_fields=["removed_at"])
         if found.verified_at is not None:
             Domain.objects.filter(organization=row, host=found.host).update(use=HostUse.RETIRED)
         operator_log.record(action="domain.removed", by=by, organization_id=row.id, detail={"host": found.host})
     directory.forget()
-    return DomainClaim.objects.get(id=found.id)
+    return found
 
 
 def find(*, organization_id: UUID, host: str) -> DomainClaim:
@@ -122,8 +126,9 @@ def find(*, organization_id: UUID, host: str) -> DomainClaim:
     return found
 
 
-def _claim(claim_id: UUID) -> DomainClaim:
-    found = DomainClaim.objects.filter(id=claim_id, removed_at=None).first()
+def _claim(claim_id: UUID, *, lock: bool = False) -> DomainClaim:
+    claims = DomainClaim.objects.select_for_update() if lock else DomainClaim.objects.all()
+    found = claims.filter(id=claim_id, removed_at=None).first()
     if found is None:
         raise UnknownClaimError
     return found
@@ -138,8 +143,8 @@ def _take(found: DomainClaim, *, by: Principal, clock: Clock) -> None:
     try:
         with transaction.atomic():
             row = organizations.locked(found.organization_id)
-            locked = DomainClaim.objects.select_for_update().get(id=found.id)
-            if locked.verified_at is not None or locked.removed_at is not None:
+            locked = _claim(found.id, lock=True)
+            if locked.verified_at is not None:
                 return
             locked.verified_at = clock()
             locked.save(update_fields=["verified_at"])

@@ -40,7 +40,8 @@ class Flow(Model):
     organization = models.ForeignKey("organizations.Organization", on_delete=models.PROTECT, related_name="flows")
     status = models.CharField(max_length=16, choices=FlowStatus, default=FlowStatus.RUNNING)
     step = models.CharField(max_length=40)
-    # Ids and choices only: what a step needs to know and the organization's row does not say.
+    # What a step needs to know and the organization's row does not say: ids and choices. The first
+    # administrator's address is there until the invitation stands in the organization's own schema.
     parameters = models.JSONField(default=dict)
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=500, default="", blank=True)

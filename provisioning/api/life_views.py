@@ -14,7 +14,7 @@ from provisioning import domains, naming, offboarding, suspension
 from provisioning.adapters import dns
 from provisioning.api import life_serializers as s
 from provisioning.api.serializers import OrganizationDetailBody
-from provisioning.api.views import organization_with_flows
+from provisioning.api.views import existing_organization, organization_with_flows
 from shared.organizations.models import DomainClaim
 
 
@@ -107,6 +107,7 @@ class DomainClaimList(APIView):
         response=s.DomainClaimBody(many=True),
     )
     def get(self, request: Request, organization_id: UUID) -> Response:
+        existing_organization(organization_id)
         return self.page(DomainClaim.objects.filter(organization_id=organization_id), s.DomainClaimBody)
 
     @operation(

@@ -62,8 +62,9 @@ def invite_first_admin(flow: Flow) -> None:
 
 
 def activate(flow: Flow) -> None:
-    """From here on the host answers."""
+    """From here on the host answers. The administrator's address is the organization's own now."""
     with public_schema():
+        Flow.objects.filter(id=flow.id).update(parameters={})
         Organization.objects.filter(id=flow.organization_id, status=OrganizationStatus.PROVISIONING).update(
             status=OrganizationStatus.ACTIVE
         )

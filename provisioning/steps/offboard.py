@@ -21,7 +21,7 @@ from engine.tenancy import directory
 from engine.tenancy.context import organization, public_schema
 from provisioning import archive, certificates, destruction, rules
 from provisioning.destruction import Holdings
-from provisioning.models import Flow, FlowStatus, Offboarding
+from provisioning.models import Flow, FlowKind, FlowStatus, Offboarding
 from provisioning.rules import Wait
 from shared.operator_log import services as operator_log
 from shared.organizations.models import Domain, Organization, OrganizationStatus
@@ -139,6 +139,8 @@ def leave_tombstone(flow: Flow) -> None:
         ended = Organization.objects.filter(id=flow.organization_id, status=OrganizationStatus.OFFBOARDING).update(
             status=OrganizationStatus.OFFBOARDED
         )
+        # Of organizations that were made by earlier releases.
+        Flow.objects.filter(organization=flow.organization_id, kind=FlowKind.CREATE).update(parameters={})
         if ended:
             sha256 = hashlib.sha256(_certificate(flow).encode()).hexdigest()
             operator_log.record(

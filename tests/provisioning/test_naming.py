@@ -218,6 +218,23 @@ def test_a_claim_expires_and_its_challenge_with_it(db: None, org_a: Organization
             domains.verify(claim_id=first.id, by=SYSTEM, look_up=lambda _: [first.challenge])
 
 
+def test_what_is_removed_while_dns_is_asked_does_not_answer(db: None, org_a: OrganizationContext) -> None:
+    host = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example.com"
+    with public_schema():
+        claimed = domains.claim(organization_id=org_a.id, host=host, by=SYSTEM)
+        with pytest.raises(domains.ChallengeNotFoundError):
+            domains.verify(claim_id=claimed.id, by=SYSTEM, look_up=lambda _: [])
+
+        def meanwhile(_: str) -> list[str]:
+            domains.remove(claim_id=claimed.id, by=SYSTEM)
+            return [claimed.challenge]
+
+        with pytest.raises(domains.UnknownClaimError):
+            domains.verify(claim_id=claimed.id, by=SYSTEM, look_up=meanwhile)
+        assert not Domain.objects.filter(host=host).exists()
+    assert operator().get(f"/v1/organizations/{ids.encode('org', ids.uuid7())}/domains").status_code == 404
+
+
 def test_of_two_who_prove_one_domain_at_one_instant_one_gets_it(
     live_db: LiveDatabase, org_a: OrganizationContext, org_b: OrganizationContext
 ) -> None:

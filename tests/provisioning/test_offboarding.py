@@ -29,6 +29,7 @@ from shared.organizations.models import Organization
 from tests.conftest import client_of
 from tests.e2e.targets import PLATFORM_HOST, operator_token
 from tests.factories.access import PASSWORD
+from tests.factories.operators import code_of
 from tests.harness import environment
 from tests.harness.live import LiveDatabase
 from tests.harness.matcher import RunningMatcher, running_matcher
@@ -177,18 +178,25 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
     row = _made(live_db, "leaving")
     held = _superseded(live_db, row)
     with public_schema():
-        for who in (ADA, BOB):
-            operators.create(email=who.display, password=PASSWORD, role="admin", by=SYSTEM)
+        ada, bob = (
+            operators.create(email=who.display, password=PASSWORD, role="admin", by=SYSTEM) for who in (ADA, BOB)
+        )
+    as_ada = ("--operator", ADA.display, "--code")
+    as_bob = ("--operator", BOB.display, "--code")
     for verb in ("suspend", "resume"):
         done = keystead("org", verb, "leaving", "--reason", "x", "--operator", ADA.display)
         assert done.returncode == 0, done.stderr
-    nobody = keystead("org", "offboard", "leaving", "--reason", "x", "--operator", "nobody@ops.example")
+    nobody = keystead("org", "offboard", "leaving", "--reason", "x", "--operator", "nobody@ops.example", "--code", "1")
     assert (nobody.returncode, "keystead operator list" in nobody.stderr) == (1, True)
-    asked = keystead("org", "offboard", "leaving", "--reason", "the contract has ended", "--operator", ADA.display)
+    asked = keystead(
+        "org", "offboard", "leaving", "--reason", "the contract has ended", *as_ada, code_of(ada.otpauth_url)
+    )
     assert (asked.returncode, "--approve" in asked.stderr) == (0, True), asked.stderr
-    alone = keystead("org", "offboard", "leaving", "--approve", "--operator", ADA.display)
+    alone = keystead("org", "offboard", "leaving", "--approve", *as_ada, ada.recovery_codes[0])
     assert (alone.returncode, "Another operator" in alone.stderr) == (1, True)
-    agreed = keystead("org", "offboard", "leaving", "--approve", "--operator", BOB.display)
+    pretended = keystead("org", "offboard", "leaving", "--approve", *as_bob, ada.recovery_codes[1])
+    assert (pretended.returncode, "one-time code" in pretended.stderr) == (1, True)
+    agreed = keystead("org", "offboard", "leaving", "--approve", *as_bob, bob.recovery_codes[0])
     assert "leaving is gone" in agreed.stderr, agreed.stderr
     checked = keystead("org", "certificate", "leaving", "--verify")
     assert (checked.returncode, "nothing of the organization is left" in checked.stderr) == (0, True), checked.stderr
@@ -197,6 +205,8 @@ def test_from_the_command_line_to_the_certificate(live_db: LiveDatabase, matcher
     assert said["approved_by"]["display"] == BOB.display
     directory.forget()
     assert client_of(row.context()).get("/.well-known/jwks.json").json()["code"] == "unknown_host"
+    with public_schema():
+        assert not Flow.objects.filter(parameters__has_key="admin_email").exists()
     _nothing_secret_left(said["archive"]["manifest"])
     assert (said["destroyed"]["schemas"], said["destroyed"]["roles"]) == (held.schemas, held.roles)
     with live_db.as_owner():

@@ -151,9 +151,10 @@ def remove_domain(slug: str, host: str, email: str) -> None:
 @click.argument("slug")
 @click.option("--reason", default="", help="Why. Needed to ask for it and to cancel it.")
 @click.option("--operator", "email", required=True, help="The operator who acts, by e-mail address.")
+@click.option("--code", prompt="One-time code", help="Of the operator's authenticator, or a recovery code.")
 @click.option("--approve", "act", flag_value="approve", help="Agree to it, as another operator than the one who asked.")
 @click.option("--cancel", "act", flag_value="cancel", help="Keep the organization, while the grace period lasts.")
-def offboard(slug: str, reason: str, email: str, act: str | None) -> None:
+def offboard(slug: str, reason: str, email: str, code: str, act: str | None) -> None:
     """Ask for the end of the organization SLUG; with --approve or --cancel, decide about it.
 
     From the approval on it is suspended. After the grace period its rows are exported, its keys destroyed,
@@ -164,7 +165,7 @@ def offboard(slug: str, reason: str, email: str, act: str | None) -> None:
     from provisioning import offboarding
 
     with public_schema():
-        by = actor(email)
+        by = proven_actor(email, code)
         if act == "approve":
             found = offboarding.approve(organization_id=row.id, by=by)
         elif act == "cancel":
@@ -250,6 +251,18 @@ def actor(email: str) -> Any:
     if found is None or not operators.may(principal=found.principal, write=True):
         fail(f"{email!r} is no operator who may change things; see `keystead operator list`")
     return found.principal
+
+
+def proven_actor(email: str, code: str) -> Any:
+    """The operator who acts, by a code that nobody else at this terminal has. Call in `public_schema()`."""
+    from shared.accounts import otp
+    from shared.accounts import selectors as accounts
+
+    by = actor(email)
+    user = accounts.user_by_email(email=email)
+    if user is None or not otp.verify(user=user, code=code):
+        fail(f"this is not the present one-time code of {email}, or it was used before")
+    return by
 
 
 def _carry(verb: Callable[..., Any], row: Any, email: str, **arguments: Any) -> None:

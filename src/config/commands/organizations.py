@@ -52,13 +52,14 @@ def create(slug: str, **options: str) -> None:
         flow = existing.flows.filter(kind=FlowKind.CREATE).first() if existing else None
         if flow is not None and flow.status != "succeeded":
             err.print(
-                f"{slug} was begun before, with {flow.parameters['admin_email']} as its owner; "
+                f"{slug} was begun before, with {flow.parameters.get('admin_email', 'somebody')} as its owner; "
                 f"going on with step {flow.step}"
             )
         else:
             options["name"] = options["name"] or slug
             birth = services.Birth(slug=slug, **options)
             flow = services.request_organization(birth=birth, by=at_the_terminal())
+    owner = flow.parameters.get("admin_email", options["admin_email"])
     with err.status("starting") as status:
 
         def tell(step: str, state: str) -> None:
@@ -77,10 +78,7 @@ def create(slug: str, **options: str) -> None:
             fail(f"Nothing is lost. Run `keystead org create {slug} ...` again to go on from here.")
     organization = done.organization
     out.print_json(json.dumps(_described(organization)))
-    err.print(
-        f"Invite the owner: `keystead org invite {slug} --email {done.parameters['admin_email']}` "
-        f"(flow {ids.encode('flow', done.id)})"
-    )
+    err.print(f"Invite the owner: `keystead org invite {slug} --email {owner}` (flow {ids.encode('flow', done.id)})")
 
 
 @org.command()
@@ -147,8 +145,14 @@ def list_() -> None:
 def show(slug: str) -> None:
     """Show one organization and its flows."""
     set_up_django()
-    row = _organization(slug)
-    out.print_json(json.dumps(_described(row)))
+    described = _described(_organization(slug))
+    out.print_json(json.dumps(described))
+    if any(flow["attempts"] for flow in described["flows"]):
+        err.print(
+            "The provisioner tries a flow that failed again for some hours. After that: `keystead outbox parked`, and "
+            "once the cause is gone `keystead outbox retry ID`.",
+            soft_wrap=True,
+        )
 
 
 @click.group()
@@ -226,6 +230,7 @@ def _described(row: Any) -> dict[str, Any]:
                     "kind": flow.kind,
                     "status": flow.status,
                     "step": flow.step,
+                    "attempts": flow.attempts,
                     "last_error": flow.last_error,
                 }
                 for flow in row.flows.all()

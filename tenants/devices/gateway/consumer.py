@@ -261,12 +261,11 @@ class GatewayConsumer(AsyncWebsocketConsumer):
                 task.add_done_callback(self._working.discard)
 
     async def _authenticate(self, frame: frames.Authenticate) -> None:
-        organization = self._organization
-        if organization is None:
+        if self._organization is None:
             raise RuntimeError("a frame before the handshake")
         # The handshake was a while ago, and a socket without a proof is not among those that are looked after.
-        now = await in_routing_schema(directory.by_id, organization.id)
-        if now is None or now.status == SUSPENDED:
+        organization = await in_routing_schema(directory.by_id, self._organization.id)
+        if organization is None or organization.status == SUSPENDED:
             await self.end(Close.REVOKED, "the organization is suspended")
             return
         try:
