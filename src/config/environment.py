@@ -79,7 +79,8 @@ class Environment(BaseSettings):
     login_connections: int = Field(
         default=24,
         ge=1,
-        description="Most database connections of one process in `login`, at least one for each of its threads.",
+        description="Most database connections of one process in `login`. Each of its threads may hold one: with "
+        "fewer than threads, some wait for another to finish, and fail after five seconds.",
     )
     login_idle_seconds: float = Field(
         default=300,

@@ -10,9 +10,9 @@ import select
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition, Thread, current_thread
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import pq
@@ -36,8 +36,9 @@ class Pools:
         # The least recently used login first; in each, the connection that was given back last is last.
         self._idle: OrderedDict[Key, deque[tuple[Connection, float]]] = OrderedDict()
         self._idle_count = 0
-        # Weak: a thread that ended without giving back must not take its share along.
-        self._held: WeakSet[Connection] = WeakSet()
+        # By whom: a thread that ended without giving back must not take its share along. Weak, as Python
+        # does not notice the end of a thread that it has not started.
+        self._held: WeakKeyDictionary[Connection, Thread] = WeakKeyDictionary()
         self._opening = 0
         self._reaper: Thread | None = None
 
@@ -51,7 +52,7 @@ class Pools:
         try:
             opened = connect()
             with self._changed:
-                self._held.add(opened)
+                self._held[opened] = current_thread()
             return opened
         finally:
             with self._changed:
@@ -62,7 +63,7 @@ class Pools:
         """Keep `connection` for the next who asks for this login, unless it is of no more use."""
         usable = not connection.closed and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
         with self._changed:
-            self._held.discard(connection)
+            self._held.pop(connection, None)
             if usable:
                 self._idle.setdefault(key, deque()).append((connection, time.monotonic()))
                 self._idle.move_to_end(key)
@@ -75,7 +76,7 @@ class Pools:
     def forget(self, connection: Connection) -> None:
         """Count no longer on a connection that its holder closes."""
         with self._changed:
-            self._held.discard(connection)
+            self._held.pop(connection, None)
             self._changed.notify()
 
     def close(self) -> None:
@@ -95,9 +96,12 @@ class Pools:
             while True:
                 if key in self._idle:
                     connection = self._pop(key, newest=True)
-                    self._held.add(connection)
+                    self._held[connection] = current_thread()
                     return connection
                 if len(self._held) + self._opening + self._idle_count < self._connections_max:
+                    break
+                if victim := self._left_behind():
+                    del self._held[victim]
                     break
                 if self._idle:
                     victim = self._pop(next(iter(self._idle)), newest=False)
@@ -111,6 +115,10 @@ class Pools:
         if victim is not None:
             victim.close()
         return None
+
+    def _left_behind(self) -> Connection | None:
+        """A connection whose thread has ended."""
+        return next((connection for connection, thread in self._held.items() if not thread.is_alive()), None)
 
     def _pop(self, key: Key, *, newest: bool) -> Connection:
         connections = self._idle[key]

@@ -54,6 +54,8 @@ def wrong_rows(
             requests = REQUESTS if name == "ours" else CONTROL_REQUESTS
             progress(f"PgBouncer: {requests} requests of {name}")
             counts = _requests(name, pooled[name], requests)
+            if (outcomes := counts.total() - counts["cancels_sent"]) != requests:
+                raise SystemExit(f"{requests} requests of {name} had {outcomes} outcomes")
             counts["misplaced_rows"] = _misplaced(design)
             outcome[name] = {"requests": requests, **counts}
             progress(f"PgBouncer: {name} {outcome[name]}")
@@ -137,8 +139,10 @@ def _running(program: str, folder: Path, urls: Mapping[str, str]) -> Iterator[di
         settings.append("user = nobody")
         folder.chmod(0o755)
     file = folder / "pgbouncer.ini"
+    file.touch(mode=0o600)
     file.write_text("\n".join(["[databases]", *databases, "[pgbouncer]", *settings, ""]))
-    file.chmod(0o644)
+    if os.getuid() == 0:
+        shutil.chown(file, "nobody")
     with (folder / "pgbouncer.log").open("wb") as log:
         process = subprocess.Popen([program, str(file)], stdout=log, stderr=log)
     try:

@@ -105,11 +105,12 @@ class Clients:
         self.counts: Counter[str] = Counter()
         self.example = ""
         self._lock = threading.Lock()
+        self._failures: list[Exception] = []
         self._held: dict[int, Any] = {}
         self._over = threading.Event()
 
     def run(self) -> dict[str, object]:
-        """Make them all; the counts."""
+        """Make them all; the counts. Raises what none of them may raise."""
         workers = [threading.Thread(target=self._work, args=[number]) for number in range(self.threads)]
         canceller = threading.Thread(target=self._cancel)
         for each in (canceller, *workers):
@@ -118,9 +119,18 @@ class Clients:
             each.join()
         self._over.set()
         canceller.join()
+        if self._failures:
+            raise ExceptionGroup("requests that should not fail like this", self._failures)
         return {**self.counts, "example": self.example}
 
     def _work(self, number: int) -> None:
+        try:
+            self._make_requests(number)
+        except Exception as failure:
+            # Else it would end with the thread, and the process would still report success.
+            self._failures.append(failure)
+
+    def _make_requests(self, number: int) -> None:
         from django.db import connection
 
         chance = random.Random(f"{self.seed}/{number}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -291,6 +293,24 @@ def test_a_role_without_a_login_is_told_apart(logged_in, lone_role):
             asked.open(lone_role, lambda word: asking)
 
 
+def test_a_thread_that_ends_without_closing_leaves_its_connection_to_others(probes, org_a, org_b):
+    def end_without_closing() -> None:
+        with organization(org_a):
+            assert one(WHOSE) == "a"
+
+    gc.disable()
+    try:
+        with login_mode(connections_max=1), organization(org_b):
+            for _ in range(2):
+                thread = threading.Thread(target=end_without_closing)
+                thread.start()
+                thread.join()
+                assert one(WHOSE) == "b"
+                close_old_connections()
+    finally:
+        gc.enable()
+
+
 class TestPools:
     def connect(self):
         return psycopg.connect(os.environ["KEYSTEAD_TEST_POSTGRES_URL"], autocommit=True)
@@ -324,6 +344,26 @@ class TestPools:
         threading.Timer(0.05, kept.give_back, [("a",), lent]).start()
         assert kept.take(("a",), self.connect) is lent
         lent.close()
+
+    def test_a_connection_is_taken_from_a_thread_that_has_ended_but_from_no_other(self):
+        kept = Pools(connections_max=1, idle_seconds=60, wait_seconds=0.05)
+        taken: list[psycopg.Connection[Any]] = []
+        done = threading.Event()
+
+        def hold() -> None:
+            taken.append(kept.take(("a",), self.connect))
+            done.wait(10)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        while not taken:
+            time.sleep(0.01)
+        with pytest.raises(PoolExhausted):
+            kept.take(("b",), self.connect)
+        done.set()
+        thread.join()
+        kept.take(("b",), self.connect).close()
+        assert taken[0].closed
 
     def test_a_failed_attempt_and_a_lost_connection_leave_their_place(self):
         kept = Pools(connections_max=1, idle_seconds=60, wait_seconds=0.05)

@@ -44,6 +44,10 @@ def _logins(server: Key) -> logins.Logins:
     return logins.Logins(settings.DATABASE_LOGIN_SECRETS, ask=ask)
 
 
+def _never() -> bool:
+    return False
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL, logged in as the role of the context that each statement is in."""
 
@@ -90,7 +94,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         raw, self.connection = self.connection, None
         if raw.pgconn.transaction_status == pq.TransactionStatus.IDLE:
             raw.autocommit = True
-        wall_of(raw).scope = nobody
+        # Nothing of this thread stays on it: an idle connection would keep the whole wrapper alive.
+        wall = wall_of(raw)
+        wall.scope, wall.switch_allowed = nobody, _never
         pools().give_back(self._key(self._login), raw)
 
     def _take(self, login: str | None) -> Any:
