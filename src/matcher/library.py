@@ -12,13 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import UUID
 
 import numpy as np
 
-from engine.keys.envelope import EnvelopeBroken
-from engine.keys.kms import KmsError, KmsKeyNotFound, KmsRefused
+from engine.keys.kms import KmsError
 from engine.keys.tree import OrganizationKeyRow, OrganizationKeys
 from engine.service_tokens import OrganizationClaims
 from matcher import database as db
@@ -26,18 +25,15 @@ from matcher import metrics
 from matcher.connections import Connection
 from matcher.database import UNREACHABLE, Database, KeyRows, Reference
 from matcher.galleries import Floats, Gallery, GalleryGone, MemoryGallery, cosine
-from matcher.opening import KeyMissing, Opener, problem_of
+from matcher.opening import Opener, problem_of
 from matcher.problems import Problem
+from matcher.references import Shape, fill, opened
 
 logger = logging.getLogger("matcher")
-
-Shape: TypeAlias = tuple[str, str]
-"""Modality and model."""
 
 _FEED_PAGE: Final = 1000
 _RELOAD_FROM: Final = 5000
 _ATTEMPTS: Final = 3
-_BLOCK: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +198,7 @@ class Library:
         best: dict[UUID, Candidate] = {}
         with Opener(self._keys, rows) as opener:
             for reference in found:
-                vector = _opened(opener, reference, shape)
+                vector = opened(opener, reference, shape)
                 if vector is None or len(vector) != len(probe):
                     continue
                 score = cosine(probe, vector)
@@ -263,7 +259,7 @@ class Library:
             vectors: dict[UUID, list[tuple[UUID, Floats]]] = defaultdict(list)
             found = db.references_of_people(connection, shelf.organization, people, modality=shape[0], model=shape[1])
             for reference in found:
-                vector = _opened(opener, reference, shape)
+                vector = opened(opener, reference, shape)
                 if vector is not None:
                     vectors[reference.person_id].append((reference.template_id, vector))
             gallery = self._fitting(shelf, shape, [vector for each in vectors.values() for _, vector in each])
@@ -346,40 +342,6 @@ class Library:
         galleries = [gallery for shelf in self._loaded() for gallery in list(shelf.galleries.values())]
         metrics.GALLERIES.set(len(galleries))
         metrics.GALLERY_BYTES.set(sum(gallery.nbytes for gallery in galleries))
-
-
-def fill(gallery: MemoryGallery, references: Iterable[Reference], opener: Opener, shape: Shape) -> None:
-    """Open references into a gallery that nobody else uses yet."""
-    block = np.empty((_BLOCK, gallery.dimensions), "<f4")
-    named: list[tuple[UUID, UUID]] = []
-    for reference in references:
-        if reference.dimensions == gallery.dimensions and _opens(opener, block[len(named)], reference, shape):
-            named.append((reference.person_id, reference.template_id))
-        if len(named) == _BLOCK:
-            gallery.extend(named, block)
-            named.clear()
-    gallery.extend(named, block[: len(named)])
-    block.fill(0)
-
-
-def _opened(opener: Opener, reference: Reference, shape: Shape) -> Floats | None:
-    """The reference's vector; None when it does not open."""
-    vector = np.empty(reference.dimensions, "<f4")
-    return vector if _opens(opener, vector, reference, shape) else None
-
-
-def _opens(opener: Opener, vector: Floats, reference: Reference, shape: Shape) -> bool:
-    """Whether the reference was opened into `vector`: counted and logged when its row was not sealed as what it is."""
-    try:
-        opener.vector_into(vector, reference, modality=shape[0], model=shape[1])
-    except (EnvelopeBroken, KeyMissing, KmsRefused, KmsKeyNotFound):
-        # One bad row must not keep everybody else from being recognised.
-        metrics.UNREADABLE.inc()
-        logger.warning("template %s does not open under its own keys", reference.template_id)
-        return False
-    except KmsError as error:
-        raise problem_of(error) from error
-    return True
 
 
 def _first(candidates: list[Candidate], k: int) -> list[Candidate]:

@@ -26,8 +26,8 @@ from engine.keys.adapters.file import FileKms, create_key
 from engine.keys.tree import OrganizationKeys
 from matcher.database import KeyRows, Reference
 from matcher.galleries import MemoryGallery
-from matcher.library import fill
 from matcher.opening import Opener
+from matcher.references import fill
 from tests.benchmarks.interleaved import Ratio, median_ratio, report, rounds, spread
 
 SIZE, DIMENSIONS, NEAREST, SEARCHES, ROUNDS = 100_000, 512, 5, 20, 11

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -103,28 +102,23 @@ def main() -> None:
     statement, enter = touching(what, json.loads(os.environ["BENCH_TABLES"])), entering(variant)
     scales = Scales(os.environ["BENCH_ADMIN_URL"], name)
     pids: set[int] = set()
-    largest, together, curve, seconds = 0, 0, [], 0.0
+    largest, together, curve = 0, 0, []
     for turn, number in enumerate(numbers, start=1):
-        began = time.perf_counter()
         close_old_connections()
         with enter(number), connection.cursor() as cursor:
             cursor.execute(statement)
             pids.add(connection.connection.info.backend_pid)
         if turn % WEIGH_EVERY == 0 or turn == len(numbers):
-            seconds += time.perf_counter() - began
             weights = scales.weigh()
             largest, together = max(largest, *weights), max(together, sum(weights))
             curve.append([turn, sum(weights)])
-            began = time.perf_counter()
         close_old_connections()
-        seconds += time.perf_counter() - began
     print(
         json.dumps(
             {
                 "largest_backend_kib": largest,
                 "all_backends_kib": together,
                 "backends": len(pids),
-                "ms_per_request": round(1000 * seconds / len(numbers), 2),
                 "curve": curve,
             }
         )

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 ORGANIZATIONS = 20
 BASE = "bench.test"
 LOGIN_SECRET = "only for the benchmark, which keeps no secrets"
+LOGIN_CONNECTIONS = 24
 
 
 def configure(variant: str, url: str) -> None:
@@ -79,7 +80,7 @@ def configure(variant: str, url: str) -> None:
             "TENANCY_DIRECTORY": "shared.organizations.directory",
             "DATABASE_ORGANIZATIONS_PER_CONNECTION": 200,
             "DATABASE_LOGIN_SECRETS": (LOGIN_SECRET,),
-            "DATABASE_LOGIN_CONNECTIONS": 24,
+            "DATABASE_LOGIN_CONNECTIONS": LOGIN_CONNECTIONS,
             "DATABASE_LOGIN_IDLE_SECONDS": 300,
             "PLATFORM_HOST": f"platform.{BASE}",
             "HOOKS_HOST": f"hooks.{BASE}",
