@@ -20,6 +20,7 @@ _COMMANDS = {
     "check": "config.commands.migrations:check",
     "database": "config.commands.migrations:database",
     "demo": "config.commands.development:demo",
+    "drift": "config.commands.fleet:drift",
     "fleet": "config.commands.fleet:fleet",
     "migrate": "config.commands.fleet:migrate",
     "openapi": "config.commands.documents:openapi",

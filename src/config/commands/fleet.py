@@ -13,6 +13,7 @@ from rich.text import Text
 from config.terminal import err, fail, out, set_up_django
 
 _PAUSED = 3
+_PROGRESS_FROM = 20
 
 
 class _Rate(ProgressColumn):
@@ -84,6 +85,39 @@ def migrate(phase: str, plan: bool, pause: bool, resume: bool, **choices: Any) -
     _refuse_unknown(choices["canaries"])
     run = runs.resume(phase=due) if resume else runs.begin(phase=due, **choices)
     _carry_out(run)
+
+
+@click.command()
+@click.argument("slug", required=False)
+def drift(slug: str | None) -> None:
+    """Compare every organization's tables and privileges, or those of one, with what this release makes.
+
+    Changes nothing. A line for each thing that differs, and then status 1.
+    """
+    set_up_django()
+    from provisioning import schemas
+    from provisioning.fleet import drift as comparing
+
+    schemas.require_owner_login()
+    asked = comparing.fleet(slug=slug)
+    found = []
+    columns = (TextColumn("organizations"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=len(asked.targets) < _PROGRESS_FROM) as progress:
+        bar = progress.add_task("organizations", total=len(asked.targets))
+        for finding in comparing.findings(asked.targets):
+            progress.advance(bar)
+            found.append(finding)
+    # Not before the bar is gone: it would take them to standard error with it.
+    for finding in found:
+        for text in finding.differences:
+            out.print(f"{finding.slug}: {text}", markup=False, soft_wrap=True)
+    moved = sum(finding.has_moved for finding in found)
+    told = f"organizations compared: {len(found) - moved}"
+    if asked.behind + moved:
+        told += f", of another release and left out: {asked.behind + moved} (`keystead migrate`)"
+    if differing := sum(bool(finding.differences) for finding in found):
+        fail(f"{told}, that differ: {differing}")
+    err.print(f"{told}; no drift")
 
 
 @click.group()
