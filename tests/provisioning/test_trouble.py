@@ -252,7 +252,8 @@ def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 def _filled_in(command: click.Command) -> list[str]:
     words: list[str] = []
     for parameter in command.params:
-        if isinstance(parameter, click.Argument) or parameter.required:
+        asked = isinstance(parameter, click.Option) and parameter.prompt and not parameter.envvar
+        if isinstance(parameter, click.Argument) or parameter.required or asked:
             if isinstance(parameter, click.Option):
                 words.append(parameter.opts[0])
             words.append(_word(parameter))

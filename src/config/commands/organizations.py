@@ -53,7 +53,8 @@ def create(slug: str, **options: str) -> None:
         if flow is not None and flow.status != "succeeded":
             err.print(
                 f"{slug} was begun before, with {flow.parameters.get('admin_email', 'somebody')} as its owner; "
-                f"going on with step {flow.step}"
+                f"going on with step {flow.step}",
+                soft_wrap=True,
             )
         else:
             options["name"] = options["name"] or slug
