@@ -17,7 +17,6 @@ class FlowKind(models.TextChoices):
     CREATE = "create"
     SUSPEND = "suspend"
     RESUME = "resume"
-    RENAME = "rename"
     OFFBOARD = "offboard"
     BACKUP = "backup"
     RESTORE = "restore"
@@ -27,7 +26,6 @@ class FlowStatus(models.TextChoices):
     RUNNING = "running"
     WAITING = "waiting"
     SUCCEEDED = "succeeded"
-    FAILED = "failed"
     CANCELLED = "cancelled"
 
 
