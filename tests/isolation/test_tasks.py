@@ -33,7 +33,7 @@ PAYLOADS: dict[str, dict[str, str]] = {
 }
 # The platform's own: they take no organization's word. The first runs in the public schema only; the second
 # writes what the platform's row says, once, whoever asks (tests/provisioning/test_impersonation.py).
-OF_THE_PLATFORM = {"provisioning.advance", "provisioning.impersonation_over"}
+OF_THE_PLATFORM = {"provisioning.advance", "provisioning.advance_long", "provisioning.impersonation_over"}
 
 
 def test_every_message_is_covered() -> None:

@@ -438,7 +438,7 @@ def test_what_needs_a_file_of_this_machine_is_left_to_this_machine(
     owner: LiveDatabase, org_a: OrganizationContext, tmp_path: Path
 ) -> None:
     def sent() -> int:
-        return sum(depth.waiting for depth in claims.depths() if depth.queue == "provisioning")
+        return sum(depth.waiting for depth in claims.depths() if depth.queue == "archives")
 
     backed_up(org_a, tmp_path / "a.ksb")
     assert sent() == 0
