@@ -1,7 +1,8 @@
 """One hop into one organization's schema: all of it, with the fingerprint that says so, or nothing.
 
 A lock is asked for and not waited for longer than `lock_timeout_ms`: whoever comes to the table after an
-ALTER that waits has to wait behind it. Then the transaction is given up, and tried again later.
+ALTER that waits has to wait behind it. Then the transaction is given up, and tried again later. The tables
+of one transaction share that time, because it holds those that it has while it waits for the next.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Applier:
 
     def _apply_sql(self, hop: Hop, target: Target, attempts: int) -> None:
         at: Key | None = None
-        opening = f"BEGIN; SET LOCAL lock_timeout = {self.lock_timeout_ms};{_path(target)}"
+        opening = f"BEGIN; SET LOCAL lock_timeout = {self._wait_ms(hop)};{_path(target)}"
         try:
             self.raw.execute(sql.SQL(opening))
             self._hold(hop, target, what="xact_")
@@ -142,7 +143,7 @@ class Applier:
 
     def _in_one_transaction(self, hop: Hop, target: Target, migration: Migration, state: ProjectState) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {self.lock_timeout_ms}")
+            cursor.execute(f"SET LOCAL lock_timeout = {self._wait_ms(hop)}")
             cursor.execute(_asking(target, what="xact_").as_string(self.raw))
             _refuse(cursor.fetchone(), hop)
             with connection.schema_editor(atomic=True) as editor:
@@ -168,6 +169,10 @@ class Applier:
         finally:
             if not self.raw.broken:
                 self.raw.execute("SELECT pg_advisory_unlock_all()")
+
+    def _wait_ms(self, hop: Hop) -> int:
+        # 0 would be for ever.
+        return max(1, self.lock_timeout_ms // max(1, hop.tables))
 
     def _hold(self, hop: Hop, target: Target, *, what: str) -> None:
         _refuse(self.raw.execute(_asking(target, what=what)).fetchone(), hop)
@@ -228,24 +233,40 @@ class Applier:
                 self.raw.close()
 
 
-def adopt(raw: psycopg.Connection[tuple[object, ...]]) -> int:
-    """Give a fingerprint to organizations whose schema was made before fingerprints were noted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unnoted:
+    """An organization whose schema was made before fingerprints were noted, and the one that it has."""
+
+    id: UUID
+    schema: str
+    fingerprint: str
+
+
+def unnoted(raw: psycopg.Connection[tuple[object, ...]]) -> list[Unnoted]:
+    """Read from their recorders what fingerprints are missing; nothing is written."""
     rows = raw.execute(
         "SELECT id, schema_name FROM public.organizations_organization"
         " JOIN pg_catalog.pg_namespace ON nspname = schema_name WHERE schema_fingerprint = ''"
     ).fetchall()
+    read = []
     for row_id, schema in rows:
         have = raw.execute(
             sql.SQL("SELECT app, name FROM {}.django_migrations").format(sql.Identifier(str(schema)))
         ).fetchall()
         # Not settled: who made it did not say what its role may do.
         found = schemas.fingerprint_of(((str(app), str(name)) for app, name in have), privileges_settled=False)
+        read.append(Unnoted(id=UUID(str(row_id)), schema=str(schema), fingerprint=found))
+    return read
+
+
+def adopt(raw: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Give a fingerprint to organizations whose schema was made before fingerprints were noted."""
+    for one in unnoted(raw):
         raw.execute(
             "UPDATE public.organizations_organization SET schema_fingerprint = %s"
             " WHERE id = %s AND schema_fingerprint = ''",
-            [found, row_id],
+            [one.fingerprint, one.id],
         )
-    return len(rows)
 
 
 def _path(target: Target) -> str:

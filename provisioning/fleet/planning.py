@@ -28,6 +28,9 @@ from provisioning import schemas
 Key = tuple[str, str]
 
 _CREATED = re.compile(r'CREATE TABLE "(?P<table>[^"]+)"')
+_TOUCHED = re.compile(
+    r'\b(?:TABLE|ON|REFERENCES|UPDATE|INTO|FROM)\s+(?:IF\s+EXISTS\s+|ONLY\s+)*"(?P<table>[^"]+)"', re.IGNORECASE
+)
 _POST = re.compile(r"\d{4}_post_")
 
 
@@ -84,6 +87,8 @@ class Hop:
     recorded: tuple[Key, ...]
     # What the role is granted or loses, for `sql.SQL(..).format(schema=.., role=..)`.
     grants: tuple[str, ...]
+    tables: int = 1
+    """How many tables that are in use one transaction of it may have to wait for."""
     # For Django alone.
     migration: Migration | None = None
     state: ProjectState | None = None
@@ -166,6 +171,7 @@ class Planner:
             recorded.append(key)
         created = {name for step in steps for text in step.statements for name in _CREATED.findall(text)}
         grants, extra = _grants(schema, role, created=created, may_revoke=self.phase is not Phase.PRE)
+        touched = _touched(steps, alone) - created
         end = _end({*applied, *recorded}, self.phase, extra=extra)
         return Hop(
             start=start,
@@ -174,6 +180,7 @@ class Planner:
             steps=tuple(steps),
             recorded=tuple(recorded),
             grants=grants,
+            tables=len(touched),
             migration=alone,
             state=state if alone else None,
         )
@@ -276,6 +283,14 @@ def _collect(migration: Migration, state: ProjectState) -> tuple[tuple[str, ...]
         migration.apply(state, editor, collect_sql=True)
     statements = tuple(text for text in editor.collected_sql if not _is_comment(text))
     return statements, bool(asked)
+
+
+def _touched(steps: Iterable[Step], alone: Migration | None) -> set[str]:
+    """The tables that they ask locks of, as far as that can be read."""
+    if alone is not None:
+        names = (getattr(one, "model_name", getattr(one, "name", None)) for one in alone.operations)
+        return {str(name) for name in names if name}
+    return {name for step in steps for text in step.statements for name in _TOUCHED.findall(text)}
 
 
 def _is_comment(text: str) -> bool:

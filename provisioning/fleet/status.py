@@ -69,11 +69,13 @@ def progress() -> Progress:
 def plan(*, phase: Phase) -> list[planning.Group]:
     """What a run would do, without doing it."""
     with schemas.owner_connection() as raw:
-        applying.adopt(raw)
+        current = schemas.fingerprint()
+        unnoted = [one for one in applying.unnoted(raw) if one.fingerprint != current]
         counted: dict[str, tuple[int, str]] = {}
-        for row in runs.behind(raw):
-            count, schema = counted.get(row.fingerprint, (0, row.schema))
-            counted[row.fingerprint] = (count + 1, schema)
+        found = [(one.fingerprint, one.schema) for one in runs.behind(raw)]
+        for fingerprint, schema in (*found, *((one.fingerprint, one.schema) for one in unnoted)):
+            count, first = counted.get(fingerprint, (0, schema))
+            counted[fingerprint] = (count + 1, first)
     return planning.groups(((start, *rest) for start, rest in counted.items()), phase=phase)
 
 

@@ -252,3 +252,37 @@ def test_privileges_follow_their_declaration_without_a_migration(fleet_db, plant
     schemas.fingerprint.cache_clear()
     migrate()
     assert query(fleet_db, may) == before
+
+
+def test_a_plan_counts_organizations_without_a_fingerprint_and_notes_none(fleet_db, planted, org_b):
+    migrate()
+    with public_schema():
+        known = set(Organization.objects.values_list("schema_fingerprint", flat=True))
+    query(fleet_db, f"UPDATE public.organizations_organization SET schema_fingerprint = '' WHERE id = '{org_b.id}'")
+    planted.add("0090_pre_colour", COLUMN)
+    groups = status.plan(phase=Phase.ALL)
+    assert sum(group.organizations for group in groups) == 2
+    assert {key for group in groups for key, _ in group.pending} == {("sites", "0090_pre_colour")}
+    assert fingerprints() == {*known, ""}
+    migrate()
+    assert fingerprints() == {schemas.fingerprint()}
+
+
+TWO_TABLES = """
+migrations.AddField("site", "colour", models.TextField(null=True)),
+migrations.CreateModel("Shade", [("id", models.UUIDField(primary_key=True))]),
+migrations.RunSQL('ALTER TABLE "identity_person" ADD COLUMN colour text'),
+migrations.RunSQL(
+    "INSERT INTO django_migrations (app, name, applied) SELECT 'seen', current_setting('lock_timeout'), now()"
+),
+"""
+
+
+def test_the_tables_of_one_transaction_share_the_time_that_it_may_wait(fleet_db, planted, org_a):
+    planted.add("0090_pre_colour", TWO_TABLES)
+    planted.add("0091_pre_code", CODE)
+    run, _ = migrate(lock_timeout_ms=50)
+    assert run.status == "succeeded"
+    seen = query(fleet_db, f"SELECT name FROM {org_a.schema_name}.django_migrations WHERE app = 'seen'")
+    # The table that it makes is nobody's yet.
+    assert seen == [("25ms",)]
