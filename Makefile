@@ -22,7 +22,7 @@ CHECK_ENV := KEYSTEAD_ENVIRONMENT=development KEYSTEAD_BASE_URL=http://localhost
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-build-options --custom-compile-command "make lock"
 
-.PHONY: help venv demo up test check bench chaos fmt migrations bake openapi settings lock audit clean
+.PHONY: help venv demo up test compat check bench chaos fmt migrations bake openapi settings lock audit clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -47,6 +47,9 @@ ifeq ($(strip $(TESTS)),)
 else
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 endif
+
+compat: venv ## the previous release's tests on this tree's schema: make compat BASE=v1.2.3 (default: latest tag)
+	@BASE="$(BASE)" TESTS="$(TESTS)" WORKERS="$(WORKERS)" $(BIN)/python -m tests.harness.compat
 
 check: venv ## lint, types, import contracts, security, migrations, drift of generated files
 	$(BIN)/ruff check .
