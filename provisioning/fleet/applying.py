@@ -125,8 +125,6 @@ class Applier:
     def _apply_with_django(self, hop: Hop, target: Target) -> None:
         migration, state = hop.for_django()
         key = (migration.app_label, migration.name)
-        # Seen while it runs, and after a kill: from outside nobody could tell what it is at.
-        self.raw.execute(self._noted(hop, target, "running", 1))
         try:
             with owner_schema(target.schema):
                 if migration.atomic:
@@ -146,6 +144,7 @@ class Applier:
             cursor.execute(f"SET LOCAL lock_timeout = {self._wait_ms(hop)}")
             cursor.execute(_asking(target, what="xact_").as_string(self.raw))
             _refuse(cursor.fetchone(), hop)
+            self._note_begin(hop, target)
             with connection.schema_editor(atomic=True) as editor:
                 migration.apply(state, editor)
             for statement in self._closing(hop, target, 0):
@@ -155,6 +154,7 @@ class Applier:
         """Each operation commits by itself, and the record of them last: whatever is cut short runs again."""
         self._hold(hop, target, what="")
         try:
+            self._note_begin(hop, target)
             self._drop_left_over(target, *hop.for_django())
             with connection.cursor() as cursor:
                 cursor.execute(f"SET lock_timeout = {self.lock_timeout_ms}")
@@ -196,11 +196,20 @@ class Applier:
         if hop.steps:
             statements.append(self._noted(hop, target, "done", attempts))
         statements.append(
-            sql.SQL("UPDATE public.organizations_organization SET schema_fingerprint = {end} WHERE id = {id}").format(
-                end=sql.Literal(hop.end), id=sql.Literal(target.id)
-            )
+            # Whoever lost the connection that held the lock must not take back what another did since.
+            sql.SQL(
+                "UPDATE public.organizations_organization SET schema_fingerprint = {end}"
+                " WHERE id = {id} AND schema_fingerprint = {start}"
+            ).format(end=sql.Literal(hop.end), id=sql.Literal(target.id), start=sql.Literal(hop.start))
         )
         return statements
+
+    def _note_begin(self, hop: Hop, target: Target) -> None:
+        """Let it be seen while it runs, and after a kill: from outside nobody could tell what it is at.
+
+        Only with the lock in hand: a commit that the client did not hear of would be noted as not done.
+        """
+        self.raw.execute(self._noted(hop, target, "running", 1))
 
     def _noted(self, hop: Hop, target: Target, state: str, attempts: int) -> sql.Composed:
         return ledger.note(
