@@ -76,7 +76,7 @@ def _migrated(template: str) -> int:
     }
     command = (sys.executable, "-m", "config.cli", "migrate", "--phase", "pre")
     _run(*command, cwd=environment.ROOT, env={**os.environ, **urls})
-    return int(_value("SELECT count(DISTINCT (app, migration)) FROM provisioning_fleetstep", database=template))
+    return int(_value("SELECT count(DISTINCT (app, migration)) FROM public.provisioning_fleetstep", database=template))
 
 
 @contextmanager
