@@ -47,7 +47,7 @@ Milliseconds = Callable[[], float]
 class Site:
     """One server with both designs on it, beside some number of organizations that were there before."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, *, variants: str = "provisioning_variants") -> None:
         servers = stack.enter_context(embedded(folder))
         self._admin = servers.postgres_url
         owner, app = (self._login(name) for name in (roles.OWNER, roles.APP))
@@ -70,10 +70,11 @@ class Site:
             "KEYSTEAD_MATCHER_URL": "http://127.0.0.1:1",
             "KEYSTEAD_BLOB_URL": "file:///nonexistent",
             "KEYSTEAD_READY_SCHEMAS": "0",
+            "BENCH_FOLDER": str(folder),
         }
-        self.ours = Child("ours", **environment)
+        self.ours = Child(f"{variants}.ours", **environment)
         stack.callback(self.ours.stop)
-        self.stock = Child("stock", **environment, BENCH_DATABASE_URL=self._database("stock"))
+        self.stock = Child(f"{variants}.stock", **environment, BENCH_DATABASE_URL=self._database("stock"))
         stack.callback(self.stock.stop)
 
     def prepare(self) -> dict[str, Any]:

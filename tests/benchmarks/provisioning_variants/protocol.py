@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Child:
-    """One variant on one database."""
+    """One variant on one database. `module` is named from tests.benchmarks on."""
 
     def __init__(self, module: str, **environment: str) -> None:
+        began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.benchmarks.provisioning_variants.{module}"],
+            [sys.executable, "-m", f"tests.benchmarks.{module}"],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
@@ -26,6 +28,7 @@ class Child:
             text=True,
         )
         self._answer()
+        self.start_ms = 1000 * (time.perf_counter() - began)
 
     def begin(self, command: str, *arguments: object) -> None:
         """Ask without waiting; `finish` waits."""

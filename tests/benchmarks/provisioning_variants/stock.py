@@ -15,8 +15,8 @@ STOCK = "tests.benchmarks.routing_variants.stock"
 SHARED_APPS = ["django_tenants", STOCK, "django.contrib.contenttypes", "django.contrib.auth", "shared.accounts"]
 
 
-def configure(url: str) -> None:
-    """Our settings with django-tenants' backend and models in the places of ours."""
+def configure(url: str, **more: object) -> None:
+    """Our settings with django-tenants' backend and models in the places of ours, and `more`."""
     from django.conf import settings
 
     from config import settings as ours
@@ -39,6 +39,7 @@ def configure(url: str) -> None:
                 "CONN_MAX_AGE": None,
             }
         },
+        **more,
     }
     settings.configure(**values)
     import django
@@ -90,6 +91,9 @@ def grow(count: int) -> int:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA {schema}; SET LOCAL search_path TO {schema}; {clone}")
             cursor.execute("INSERT INTO django_migrations SELECT * FROM first.django_migrations")
+            cursor.execute(
+                "SELECT setval(pg_get_serial_sequence('django_migrations', 'id'), max(id)) FROM django_migrations"
+            )
             cursor.execute("SET LOCAL search_path TO public")
             tenant = Client(schema_name=schema, name=schema)
             tenant.auto_create_schema = False
