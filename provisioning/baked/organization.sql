@@ -1152,6 +1152,8 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('provisioning', '0003_pre_life', now()),
 ('provisioning', '0004_pre_add_backup', now()),
 ('provisioning', '0005_pre_fleet', now()),
+('provisioning', '0006_pre_drop_unused_choices', now()),
+('provisioning', '0007_pre_validate_choices', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
 ('webhooks', '0001_pre_initial', now()),

@@ -78,9 +78,12 @@ def test_the_comparison_would_notice(live_db, org_a, baked, planted):
 
 
 def test_the_roles_may_the_same(live_db, org_a, baked):
-    """pg_dump leaves roles out: their attributes and memberships are compared here."""
+    """pg_dump leaves roles out: their attributes and memberships are compared here.
+
+    Not whether they may log in: roles belong to the server, and other tests turn its login mode on and off.
+    """
     query = (
-        "SELECT r.rolcanlogin, r.rolinherit, r.rolcreaterole, r.rolsuper, m.member::regrole::text = r.rolname,"
+        "SELECT r.rolinherit, r.rolcreaterole, r.rolsuper, m.member::regrole::text = r.rolname,"
         " CASE WHEN m.roleid = r.oid THEN 'ROLE' ELSE m.roleid::regrole::text END,"
         " CASE WHEN m.member = r.oid THEN 'ROLE' ELSE m.member::regrole::text END,"
         " m.admin_option, m.inherit_option, m.set_option"

@@ -36,7 +36,7 @@ QUICK = Policy(connect_s=0.5, read_s=0.4, total_s=3.0, wait_initial_s=0.01, wait
 
 @pytest.fixture(autouse=True)
 def inside() -> Iterator[None]:
-    nobody = dict.fromkeys((field.name for field in dataclasses.fields(OrganizationContext)), "nobody")
+    nobody = dict.fromkeys((field.name for field in dataclasses.fields(OrganizationContext) if field.init), "nobody")
     with organization(OrganizationContext(**{**nobody, "id": uuid4()})):
         yield
 
