@@ -32,6 +32,7 @@ _TOUCHED = re.compile(
     r'\b(?:TABLE|ON|REFERENCES|UPDATE|INTO|FROM)\s+(?:IF\s+EXISTS\s+|ONLY\s+)*"(?P<table>[^"]+)"', re.IGNORECASE
 )
 _POST = re.compile(r"\d{4}_post_")
+_reading = threading.Lock()
 
 
 class Phase(StrEnum):
@@ -128,7 +129,7 @@ class Planner:
         if start == schemas.fingerprint():
             return None
         with owner_schema(schema):
-            executor = MigrationExecutor(connection)
+            executor = read_migrations()
             applied = set(executor.loader.applied_migrations)
             _refuse_later(executor, applied)
             due = pending(executor, phase=self.phase)
@@ -186,6 +187,13 @@ class Planner:
         )
 
 
+def read_migrations() -> MigrationExecutor:
+    """An executor of the schema whose context this is."""
+    # Django reloads the packages of migrations, and a thread that reads them meanwhile finds none.
+    with _reading:
+        return MigrationExecutor(connection)
+
+
 def state_of(executor: MigrationExecutor) -> ProjectState:
     """The models as they are after what the present schema has."""
     graph = executor.loader.graph
@@ -236,7 +244,7 @@ def groups(counted: Iterable[tuple[str, int, str]], *, phase: Phase) -> list[Gro
     found = []
     for start, count, schema in counted:
         with owner_schema(schema):
-            executor = MigrationExecutor(connection)
+            executor = read_migrations()
             _refuse_later(executor, set(executor.loader.applied_migrations))
             due = [migration for migration in pending(executor, phase=phase) if is_theirs(migration)]
         found.append(

@@ -38,7 +38,7 @@ def migrate(*, phase: Phase, lock_timeout_ms: int) -> list[Key]:
         # A second process waits here, and then finds nothing to do.
         lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         with owner_schema("public"):
-            executor = MigrationExecutor(connection)
+            executor = planning.read_migrations()
             is_new = not executor.loader.applied_migrations
             due = [] if is_new else planning.pending(executor, phase=phase)
             state = planning.state_of(executor)
@@ -56,7 +56,7 @@ def migrate(*, phase: Phase, lock_timeout_ms: int) -> list[Key]:
 def pending(*, phase: Phase) -> list[Key]:
     """What `migrate` would apply."""
     with owner_schema("public"):
-        due = planning.pending(MigrationExecutor(connection), phase=phase)
+        due = planning.pending(planning.read_migrations(), phase=phase)
     return [(migration.app_label, migration.name) for migration in due]
 
 
