@@ -23,7 +23,7 @@ class PlaceUnusableError(DomainError):
 
     code = "backup_place_unusable"
     status = 422
-    title = "The backup cannot stand there"
+    title = "The backup cannot be written or read there"
 
 
 def blob_location(*, organization_id: UUID, backup_id: UUID) -> str:

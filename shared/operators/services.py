@@ -61,11 +61,13 @@ def create(*, email: str, password: str, role: str, by: Principal, display_name:
 def set_role(*, operator_id: UUID, role: str, by: Principal, reason: str = "") -> Operator:
     """Give an operator another role, from the next request on.
 
-    Raises NotFound, InvalidInput (field role), LastAdmin.
+    Raises NotFound, InvalidInput (field role), OperatorDisabled, LastAdmin.
     """
     _check(role)
     with transaction.atomic():
         row = _locked(operator_id)
+        if not row.user.is_active:
+            raise OperatorDisabled("Make a new one instead, with another address.")
         if row.role != role:
             before, row.role = row.role, role
             row.save(update_fields=["role"])
@@ -102,7 +104,7 @@ def reset_totp(*, operator_id: UUID, by: Principal, reason: str = "", clock: Clo
     with transaction.atomic():
         row = _locked(operator_id)
         if not row.user.is_active:
-            raise OperatorDisabled("Make a new one instead.")
+            raise OperatorDisabled("Make a new one instead, with another address.")
         url, codes = otp.enrol_again(user=row.user), otp.new_recovery_codes(user=row.user)
         accounts.sign_out_everywhere(user=row.user, clock=clock)
         operator_log.record(

@@ -246,5 +246,5 @@ def _explain(error: ValidationError) -> NoReturn:
         message = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
         name = f"KEYSTEAD_{'_'.join(str(part) for part in fault['loc']).upper()}: " if fault["loc"] else ""
         print(f"  {name}{message}", file=sys.stderr)  # noqa: T201
-    print("Each setting is described in docs/settings.md.", file=sys.stderr)  # noqa: T201
+    print("Each setting is described in docs/settings.md; `make up` writes them to .keystead/env.", file=sys.stderr)  # noqa: T201
     raise SystemExit(2)

@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from engine.principals import Principal
 
-out = Console(highlight=False)
+# What reads a pipe wants whole words; only a person's terminal has a width to keep to.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 1_000)
 err = Console(stderr=True, highlight=False)
 
 

@@ -71,7 +71,7 @@ def restore(file: str, mode: str | None) -> None:
     slug = flow.organization.slug
     out.print(f"{slug} is restored and {flow.parameters['reopen_as']}.")
     if flow.parameters["old_schema"]:
-        err.print(f"What it had before is kept until `keystead org drop-superseded {slug}`.")
+        err.print(f"What is left of before is kept until `keystead org drop-superseded {slug}`.")
 
 
 @click.command()
@@ -109,8 +109,11 @@ def drop_superseded(slug: str) -> None:
     organization = find(slug)
     from provisioning.backups import services
 
-    for schema in services.drop_superseded(organization=organization):
+    dropped = services.drop_superseded(organization=organization)
+    for schema in dropped:
         err.print(f"{schema} dropped")
+    if not dropped:
+        err.print("There is nothing to drop.")
 
 
 COMMANDS = (backup, restore, backups, verify_backup, drop_superseded)

@@ -144,7 +144,7 @@ def remove_domain(slug: str, host: str, email: str) -> None:
     with public_schema():
         known = domains.find(organization_id=row.id, host=host)
         domains.remove(claim_id=known.id, by=actor(email))
-    err.print(f"{host} does not answer any more.")
+    err.print(f"{host} does not answer any more." if known.verified_at else f"{host} is no longer claimed.")
 
 
 @click.command()

@@ -53,7 +53,14 @@ def list_() -> None:
     from engine.tenancy.context import public_schema
     from shared.operators import selectors
 
-    table = Table(Column("id", no_wrap=True, min_width=30), "email", "role", "state", "last sign-in", box=None)
+    table = Table(
+        Column("id", no_wrap=True, min_width=30),
+        Column("email", overflow="fold"),
+        "role",
+        "state",
+        "last sign-in",
+        box=None,
+    )
     with public_schema():
         for row in selectors.operators().order_by("user_id"):
             seen = f"{row.user.last_login:%Y-%m-%d %H:%M} UTC" if row.user.last_login else ""
@@ -123,11 +130,18 @@ def log(slug: str | None, action: str, limit: int) -> None:
             if organization_id is None:
                 fail(f"there is no organization {slug!r}; see `keystead org list`")
         rows = list(selectors.acts(organization_id=organization_id, action=action).order_by("-id")[:limit])
-    table = Table("at", "who", "did", Column("organization", no_wrap=True, min_width=30), "why", box=None)
+    table = Table(
+        "at",
+        Column("who", overflow="fold"),
+        Column("did", overflow="fold"),
+        Column("organization", no_wrap=True, min_width=30),
+        "why",
+        box=None,
+    )
     for row in rows:
         whom = ids.encode("org", row.organization_id) if row.organization_id else ""
-        who = row.actor_display or row.actor.public_id
-        table.add_row(f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC", who, row.action, whom, row.reason)
+        actor = row.actor_display or row.actor.public_id
+        table.add_row(f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC", actor, row.action, whom, row.reason)
     out.print(table)
 
 

@@ -16,6 +16,7 @@ from config.commands import backups, life
 from config.terminal import at_the_terminal, err, fail, out, set_up_django
 
 _BUSY_SECONDS = 0.2
+_PLAN_DEFAULTS = {"requests_per_minute_max": 6_000, "people_max": 100_000, "devices_max": 1_000}
 
 
 @click.group()
@@ -125,7 +126,9 @@ def list_() -> None:
     # Ids are there to be copied: a narrow terminal, or none, must not shorten them.
     whole = Column("id", no_wrap=True, min_width=30)
     table = Table(
-        whole, Column("slug", overflow="fold"), "status", "plan", "environment", "currency", "time zone", box=None
+        whole,
+        *(Column(name, overflow="fold") for name in ("slug", "status", "plan", "environment", "currency", "time zone")),
+        box=None,
     )
     with public_schema():
         for row in Organization.objects.select_related("plan"):
@@ -163,22 +166,43 @@ def plan() -> None:
 
 @plan.command("create")
 @click.argument("code")
-@click.option("--title", default="")
-@click.option("--requests-per-minute", "requests_per_minute_max", type=int, default=6000, show_default=True)
-@click.option("--people", "people_max", type=int, default=100_000, show_default=True)
-@click.option("--devices", "devices_max", type=int, default=1_000, show_default=True)
-def create_plan(code: str, title: str, **limits: int) -> None:
-    """Create the plan CODE, or change its limits."""
+@click.option("--title", help="Default: the code.")
+@click.option("--requests-per-minute", "requests_per_minute_max", type=int, help="Default: 6000.")
+@click.option("--people", "people_max", type=int, help="Default: 100000.")
+@click.option("--devices", "devices_max", type=int, help="Default: 1000.")
+def create_plan(code: str, title: str | None, **limits: int | None) -> None:
+    """Create the plan CODE, or change what is given of one that is there."""
     set_up_django()
     from engine.tenancy.context import public_schema
     from shared.plans import services as plans
 
+    given = {name: value for name, value in limits.items() if value is not None}
+    by = at_the_terminal()
     with public_schema():
         try:
-            row, made = plans.create(code=code, title=title, by=at_the_terminal(), **limits), True
+            row, became = plans.create(code=code, title=title or code, by=by, **{**_PLAN_DEFAULTS, **given}), "created"
         except plans.PlanExists:
-            row, made = plans.change(code=code, title=title or code, by=at_the_terminal(), **limits), False
-    out.print(f"{row.public_id} {row.code} {'created' if made else 'changed'}")
+            wanted: dict[str, str | int] = {**given, **({"title": title} if title else {})}
+            row, became = plans.change(code=code, by=by, **wanted), "is there" if not wanted else "is as you say"
+    out.print(f"{row.public_id} {row.code} {became}")
+
+
+@plan.command("list")
+def list_plans() -> None:
+    """List plans and their limits."""
+    set_up_django()
+    from engine.tenancy.context import public_schema
+    from shared.plans.models import Plan
+
+    table = Table(
+        *(Column(name, overflow="fold") for name in ("code", "title", "requests a minute", "people", "devices")),
+        box=None,
+    )
+    with public_schema():
+        for row in Plan.objects.order_by("code"):
+            limits = (row.requests_per_minute_max, row.people_max, row.devices_max)
+            table.add_row(row.code, row.title, *map(str, limits))
+    out.print(table)
 
 
 def _advance(flow_id: UUID, tell: Callable[[str, str], None]) -> Any:
