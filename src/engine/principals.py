@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -17,12 +18,18 @@ class Principal:
 
     ``scopes`` are the permissions that the actor's token is confined to; None when the token sets no
     bounds of its own, as a member's session does not.
+
+    ``authenticated_at`` is when the actor last proved who it is (a password, a key); ``mfa_at`` when it
+    last proved a second factor, and None when it never did in this session. A token that is handed on
+    carries the moments of the session that it came from.
     """
 
     kind: PrincipalKind
     id: UUID
     display: str = field(default="", compare=False)
     scopes: frozenset[str] | None = field(default=None, compare=False)
+    authenticated_at: datetime | None = field(default=None, compare=False)
+    mfa_at: datetime | None = field(default=None, compare=False)
 
     @property
     def public_id(self) -> str:
