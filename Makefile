@@ -22,7 +22,7 @@ CHECK_ENV := KEYSTEAD_ENVIRONMENT=development KEYSTEAD_BASE_URL=http://localhost
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-build-options --custom-compile-command "make lock"
 
-.PHONY: help venv demo up test compat check bench chaos fmt migrations bake openapi settings lock audit clean
+.PHONY: help venv demo up test compat check bench chaos fmt migrations bake openapi permissions settings lock audit clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 14
@@ -63,6 +63,7 @@ check: venv ## lint, types, import contracts, security, migrations, drift of gen
 	$(BIN)/keystead bake --check
 	@echo '$(BIN)/keystead openapi --check'; $(CHECK_ENV) $(BIN)/keystead openapi --check
 	@echo '$(BIN)/keystead asyncapi --check'; $(CHECK_ENV) $(BIN)/keystead asyncapi --check
+	@echo '$(BIN)/keystead permissions --check'; $(CHECK_ENV) $(BIN)/keystead permissions --check
 	$(BIN)/keystead settings --check
 
 bench: venv ## a benchmark by name: make bench NAME=routing
@@ -86,9 +87,13 @@ migrations: venv ## write what the models ask for: make migrations NAME=pre_add_
 bake: venv ## write the baked script of an organization's schema again
 	$(BIN)/keystead bake
 
-openapi: venv ## write docs/openapi.json, docs/openapi-platform.json and docs/asyncapi.json again
+openapi: venv ## write docs/openapi.json, docs/openapi-platform.json, docs/asyncapi.json and docs/permissions.md again
 	@$(CHECK_ENV) $(BIN)/keystead openapi
 	@$(CHECK_ENV) $(BIN)/keystead asyncapi
+	@$(CHECK_ENV) $(BIN)/keystead permissions
+
+permissions: venv ## write docs/permissions.md again
+	@$(CHECK_ENV) $(BIN)/keystead permissions
 
 settings: venv ## write docs/settings.md again
 	$(BIN)/keystead settings

@@ -27,6 +27,7 @@ _COMMANDS = {
     "operator": "config.commands.operators:operator",
     "org": "config.commands.organizations:org",
     "outbox": "config.commands.background:outbox",
+    "permissions": "config.commands.documents:permissions",
     "plan": "config.commands.organizations:plan",
     "pool": "config.commands.pool:pool",
     "relay": "config.commands.processes:relay",

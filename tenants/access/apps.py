@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
+from django.utils.module_loading import module_has_submodule
 
 
 class AccessConfig(AppConfig):
@@ -10,10 +13,13 @@ class AccessConfig(AppConfig):
     label = "access"
 
     def ready(self) -> None:
-        """Hand the decision to the layers below, which know no roles."""
+        """Collect what every app lets be allowed, and hand the decision to the layers below, which know no roles."""
         from engine.api.access import set_checker
         from tenants.access.policy import check, reach
         from tenants.sites.selectors import set_reach
 
+        for config in apps.get_app_configs():
+            if config.name.startswith("tenants.") and module_has_submodule(config.module, "permissions"):
+                import_module(f"{config.name}.permissions")
         set_checker(check)
         set_reach(reach)

@@ -1,147 +1,86 @@
-"""Every permission of the platform and the built-in roles: the one list, with words for humans.
+"""The permissions of this app, and the built-in roles over everybody's. Imports no Django.
 
-Imports no Django. docs/access.md explains the roles; a test holds the two together.
+docs/permissions.md is written from here and held by a test; docs/access.md says what the roles are for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from engine.permissions import DEVICES, PEOPLE_AND_APPS, PERMISSIONS, Permission, declare
 from engine.principals import PrincipalKind
 
-PEOPLE_AND_APPS: frozenset[PrincipalKind] = frozenset({"member", "app"})
-DEVICES: frozenset[PrincipalKind] = frozenset({"device"})
+__all__ = ["IMPERSONATION_ROLES", "OWNER", "PERMISSIONS", "ROLES", "Role"]
 
+OWNER = "owner"
+AUDITOR = "auditor"
 
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One thing that may be allowed."""
+_ADMIN = frozenset({"admin"})
 
-    name: str
-    meaning: str
-    kinds: frozenset[PrincipalKind] = PEOPLE_AND_APPS
-    """Which principals can use it at all."""
-    handed_out_with: str = ""
-    """The permission that lets one hand it out, where nobody who grants can hold it himself."""
+declare(
+    Permission("members.read", "See members, groups, roles and grants.", since=1, roles=_ADMIN),
+    Permission(
+        "members.write",
+        "Invite and deactivate members; make roles and groups; give and take roles.",
+        since=1,
+        roles=_ADMIN,
+    ),
+    Permission("apps.read", "See apps, never their secrets.", since=1, roles=_ADMIN),
+    Permission("apps.write", "Make and deactivate apps; rotate their secrets.", since=1, roles=_ADMIN),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A named set of permissions."""
+    """A built-in role: a named set of permissions."""
 
     name: str
     meaning: str
-    permissions: frozenset[str]
     kinds: frozenset[PrincipalKind] = PEOPLE_AND_APPS
     """Which principals can be given the role."""
 
+    @property
+    def permissions(self) -> frozenset[str]:
+        """The owner has all that humans can use, an auditor all that reads, the rest what names them."""
+        return frozenset(one.name for one in PERMISSIONS.values() if _has(self.name, one))
 
-_LIST = (
-    Permission("people.read", "See people and their consents and templates, never the biometrics."),
-    Permission("people.write", "Enrol, change and erase people."),
-    Permission("consents.write", "Record and withdraw consents."),
-    Permission("templates.write", "Enrol and remove biometric templates."),
-    Permission("verifications.create", "Compare a probe with one person (1:1)."),
-    Permission("identifications.create", "Search a probe among all people (1:N)."),
-    Permission("payment_methods.write", "Attach and remove people's payment methods."),
-    Permission("payments.read", "See payments, attempts and refunds."),
-    Permission("payments.write", "Charge, capture, refund and void."),
-    Permission("checkouts.read", "See what devices asked to charge and what came of it."),
-    Permission("devices.read", "See devices, their presence and where they stand."),
-    Permission("devices.write", "Enrol, change and revoke devices."),
-    Permission("sites.read", "See the tree of sites."),
-    Permission("sites.write", "Make, rename and move sites."),
-    Permission("events.read", "Read the organization's events."),
-    Permission("webhooks.read", "See webhook endpoints and deliveries."),
-    Permission("webhooks.write", "Make, change and remove webhook endpoints; replay deliveries."),
-    Permission("members.read", "See members, roles and grants."),
-    Permission("members.write", "Invite and deactivate members; give and take roles."),
-    Permission("apps.read", "See apps, never their secrets."),
-    Permission("apps.write", "Make and deactivate apps; rotate their secrets."),
-    Permission("audit.read", "Read the audit log."),
-    Permission("usage.read", "See what the organization used."),
-    Permission("ledger.read", "Read the ledger: accounts, transactions, balances."),
-    Permission("provider_accounts.read", "See payment provider accounts, never their credentials."),
-    Permission("provider_accounts.write", "Add payment provider accounts and set their order."),
-    Permission("settings.read", "See the organization's settings."),
-    Permission("settings.write", "Change the organization's settings, such as match thresholds."),
-    Permission(
-        "checkout.create",
-        "Take a payment from a recognised person, as a device.",
-        kinds=DEVICES,
-        handed_out_with="devices.write",
-    ),
-)
-PERMISSIONS = MappingProxyType({one.name: one for one in _LIST})
-
-_ORDINARY = frozenset(one.name for one in _LIST if one.kinds == PEOPLE_AND_APPS)
-_READS = frozenset(name for name in _ORDINARY if name.endswith(".read"))
 
 _ROLES = (
-    Role(
-        "owner",
-        "Everything. At least one active member always holds it.",
-        _ORDINARY,
-        kinds=frozenset({"member"}),
-    ),
-    Role(
-        "admin",
-        "Runs the organization, but moves no money and touches no provider credentials.",
-        _ORDINARY - {"payments.write", "provider_accounts.write"},
-    ),
-    Role(
-        "operator",
-        "Daily work: enrols and recognises people, takes and refunds payments.",
-        frozenset(
-            {
-                "people.read",
-                "people.write",
-                "consents.write",
-                "templates.write",
-                "verifications.create",
-                "identifications.create",
-                "payment_methods.write",
-                "payments.read",
-                "payments.write",
-                "checkouts.read",
-                "devices.read",
-                "sites.read",
-                "events.read",
-            }
-        ),
-    ),
-    Role(
-        "analyst",
-        "Sees figures and flows, and nobody's identity.",
-        frozenset(
-            {
-                "payments.read",
-                "checkouts.read",
-                "devices.read",
-                "sites.read",
-                "events.read",
-                "usage.read",
-                "ledger.read",
-            }
-        ),
-    ),
-    Role("auditor", "Reads everything, the audit log included, and changes nothing.", _READS),
-    Role(
-        "terminal",
-        "What a payment terminal does.",
-        frozenset({"checkout.create"}),
-        kinds=DEVICES,
-    ),
+    Role(OWNER, "Everything. At least one active member always holds it.", kinds=frozenset({"member"})),
+    Role("admin", "Runs the organization, but moves no money and touches no provider credentials."),
+    Role("operator", "Daily work: enrols and recognises people, takes and refunds payments."),
+    Role("analyst", "Sees figures and flows, and nobody's identity."),
+    Role(AUDITOR, "Reads everything, the audit log included, and changes nothing."),
+    Role("terminal", "What a payment terminal does.", kinds=DEVICES),
 )
-ROLES = MappingProxyType({one.name: one for one in _ROLES})
-OWNER = "owner"
+ROLES: Mapping[str, Role] = MappingProxyType({one.name: one for one in _ROLES})
 
-IMPERSONATION_ROLES = MappingProxyType(
-    {
-        "read": _READS,
-        "assist": _READS | {"sites.write"},
-    }
-)
+
+def _has(role: str, permission: Permission) -> bool:
+    if role in permission.roles:
+        return True
+    if "member" not in permission.kinds:
+        return False
+    return role == OWNER or (role == AUDITOR and permission.name.endswith(".read"))
+
+
+class _ImpersonationRoles(Mapping[str, frozenset[str]]):
+    """What each role of an impersonation allows, from the catalogue as it is when asked."""
+
+    _more: Mapping[str, frozenset[str]] = MappingProxyType({"read": frozenset(), "assist": frozenset({"sites.write"})})
+
+    def __getitem__(self, role: str) -> frozenset[str]:
+        return ROLES[AUDITOR].permissions | self._more[role]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._more)
+
+    def __len__(self) -> int:
+        return len(self._more)
+
+
+IMPERSONATION_ROLES: Mapping[str, frozenset[str]] = _ImpersonationRoles()
 """What an operator of the platform may do who looks into an organization. Never what moves money, touches
 biometrics, or would outlive the impersonation: accounts, apps, devices, endpoints, credentials, settings."""

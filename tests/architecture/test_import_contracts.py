@@ -30,7 +30,7 @@ PLANTS: Mapping[str, tuple[Mapping[str, str], str]] = {
         {"shared/unplaced/__init__.py": ""},
         "shared.unplaced",
     ),
-    ("Inside an app: api|tasks|gateway|admin > services > selectors|adapters > models > rules|events"): (
+    ("Inside an app: api|tasks|gateway|admin > services > selectors|adapters > models > rules|events > permissions"): (
         {
             "tenants/sites/selectors.py": "import tenants.sites.services\n",
             "tenants/sites/services.py": "",
@@ -48,7 +48,7 @@ PLANTS: Mapping[str, tuple[Mapping[str, str], str]] = {
         },
         "tenants.payments.planted -> tenants.identity.models",
     ),
-    "rules and events import no Django": (
+    "rules, events and permissions import no Django": (
         {"tenants/usage/rules.py": "import django.db\n"},
         "tenants.usage.rules -> django",
     ),
@@ -165,5 +165,5 @@ def test_a_chain_through_another_module_is_followed(tree: Path) -> None:
     )
     code, report = lint(tree)
     assert code == 1
-    assert "rules and events import no Django BROKEN" in report
+    assert "rules, events and permissions import no Django BROKEN" in report
     assert "engine.planted -> django" in report

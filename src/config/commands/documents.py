@@ -52,6 +52,31 @@ def asyncapi(*, check: bool) -> None:
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Fail when docs/permissions.md is stale or breaks callers; write nothing.")
+@click.option("--publish", is_flag=True, help="Make the present catalogue what later ones may not break.")
+def permissions(*, check: bool, publish: bool) -> None:
+    """Write docs/permissions.md from what each app declares."""
+    set_up_django()
+    from engine.api import openapi as documents
+    from engine.api.compatibility import operations
+    from tenants.access import catalogue
+
+    found = operations(documents.document(documents.ORGANIZATION))
+    asked = [(method, path, body["x-permission"]) for (method, path), body in sorted(found.items())]
+    path, kept = DOCS / "permissions.md", DOCS / documents.PUBLISHED / "permissions.json"
+    written = catalogue.render(operations=asked)
+    if check and (not path.exists() or path.read_text() != written):
+        fail("docs/permissions.md is out of date: run `make permissions`")
+    if publish:
+        kept.write_text(json.dumps(catalogue.published(), indent=2) + "\n")
+    elif kept.exists() and (broken := catalogue.breaking_changes(json.loads(kept.read_text()))):
+        fail("permissions that were published changed: " + "; ".join(broken))
+    if not check:
+        path.write_text(written)
+    err.print(f"docs/permissions.md: {'up to date' if check else 'written'}")
+
+
+@click.command()
 @click.option("--check", is_flag=True, help="Fail when docs/settings.md is out of date; write nothing.")
 def settings_reference(*, check: bool) -> None:
     """Write docs/settings.md from the descriptions of the settings."""

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from engine.permissions import Permission, declare
+
+declare(
+    Permission("audit.read", "Read the audit log.", since=1, roles=frozenset({"admin"})),
+)

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from engine.permissions import Permission, declare
+
+declare(
+    Permission(
+        "devices.read",
+        "See devices, their presence and where they stand.",
+        since=1,
+        roles=frozenset({"admin", "operator", "analyst"}),
+    ),
+    Permission("devices.write", "Enrol, change and revoke devices.", since=1, roles=frozenset({"admin"})),
+)
