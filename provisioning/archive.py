@@ -27,7 +27,10 @@ _LEFT_OUT_APPS = frozenset(
 _LEFT_OUT_TABLES = frozenset(
     {
         "access_signingkey",
+        "accounts_attempts",
+        "accounts_ceremony",
         "accounts_invitation",
+        "accounts_knowndevice",
         "accounts_session",
         "audit_pending",
         "checkouts_personpin",

@@ -18,7 +18,7 @@ from engine.errors import DomainError, InvalidInput, NotFound
 from engine.principals import SYSTEM, Principal
 from engine.tenancy.context import organization, public_schema
 from provisioning.organizations import checked_reason
-from shared.accounts import otp
+from shared.accounts import codes
 from shared.accounts import selectors as accounts
 from shared.accounts.rules import hash_token
 from shared.operators import impersonations
@@ -65,7 +65,8 @@ def start(
 ) -> Started:
     """Let the operator `by` into an organization for some minutes. Call in `public_schema()`, in no transaction.
 
-    Raises FreshCodeNeeded, NotFound, OrganizationNotActive, InvalidInput (fields reason, minutes, role).
+    Raises FreshCodeNeeded, TooManyAttempts, NotFound, OrganizationNotActive,
+    InvalidInput (fields reason, minutes, role).
     """
     why = checked_reason(reason)
     if not 1 <= minutes <= IMPERSONATION_MINUTES_MAX:
@@ -75,7 +76,7 @@ def start(
         raise NotFound
     if target.status != OrganizationStatus.ACTIVE:
         raise OrganizationNotActive(f"It is {target.status}.")
-    if not otp.verify(user=accounts.user(user_id=by.id), code=otp_code, clock=clock):
+    if not codes.check(user=accounts.user(user_id=by.id), code=otp_code, proven="impersonation", clock=clock):
         raise FreshCodeNeeded("It is wrong, or was used before. Wait for the next one.", field="otp")
     impersonation_id, now = ids.uuid7(), clock()
     expires_at = now + timedelta(minutes=minutes)

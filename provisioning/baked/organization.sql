@@ -1,4 +1,4 @@
--- fingerprint: 5745787f3069c704bbf09a4d1abec6918edd596beeb02347bf7b4776f4fdd074
+-- fingerprint: 01454ee54733403614a4a91405cc3f6eaf98bf6f666e2f84b9c0c928a9c41537
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -67,6 +67,12 @@ CREATE TABLE access_signingkey (
     CONSTRAINT access_signingkey_kid UNIQUE (kid),
     CONSTRAINT access_signingkey_pkey PRIMARY KEY (id)
 );
+CREATE TABLE accounts_attempts (
+    key uuid NOT NULL,
+    count integer NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT accounts_attempts_pkey PRIMARY KEY (key)
+);
 CREATE TABLE accounts_user (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -79,6 +85,20 @@ CREATE TABLE accounts_user (
     CONSTRAINT accounts_user_email UNIQUE (email),
     CONSTRAINT accounts_user_pkey PRIMARY KEY (id)
 );
+CREATE TABLE accounts_ceremony (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    purpose character varying(24) NOT NULL,
+    token_hash character varying(64) NOT NULL,
+    data jsonb NOT NULL,
+    attempts smallint NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    user_id uuid,
+    CONSTRAINT accounts_ceremony_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_ceremony_token_hash UNIQUE (token_hash),
+    CONSTRAINT accounts_ceremony_user_id_ce77a253_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
 CREATE TABLE accounts_invitation (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -90,6 +110,31 @@ CREATE TABLE accounts_invitation (
     CONSTRAINT accounts_invitation_token_hash UNIQUE (token_hash),
     CONSTRAINT accounts_invitation_user_id_83f45191_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
+CREATE TABLE accounts_knowndevice (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    token_hash character varying(64) NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    user_id uuid NOT NULL,
+    CONSTRAINT accounts_knowndevice_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_knowndevice_token_hash UNIQUE (token_hash),
+    CONSTRAINT accounts_knowndevice_user_id_3bdfdf5e_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE accounts_passkey (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(60) NOT NULL,
+    credential_id bytea NOT NULL,
+    public_key bytea NOT NULL,
+    sign_count bigint NOT NULL,
+    transports character varying(100) NOT NULL,
+    is_backed_up boolean NOT NULL,
+    last_used_at timestamp with time zone,
+    user_id uuid NOT NULL,
+    CONSTRAINT accounts_passkey_credential UNIQUE (credential_id),
+    CONSTRAINT accounts_passkey_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_passkey_user_id_f8f562b4_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
 CREATE TABLE accounts_session (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -100,9 +145,19 @@ CREATE TABLE accounts_session (
     address inet,
     user_agent character varying(200) NOT NULL,
     user_id uuid NOT NULL,
+    authenticated_at timestamp with time zone,
+    methods character varying(60) DEFAULT 'pwd'::character varying NOT NULL,
+    mfa_at timestamp with time zone,
     CONSTRAINT accounts_session_pkey PRIMARY KEY (id),
     CONSTRAINT accounts_session_token_hash UNIQUE (token_hash),
     CONSTRAINT accounts_session_user_id_d5aaed01_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE accounts_signinpolicy (
+    id smallint NOT NULL,
+    mfa_required boolean NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT accounts_signinpolicy_one CHECK ((id = 1)),
+    CONSTRAINT accounts_signinpolicy_pkey PRIMARY KEY (id)
 );
 CREATE TABLE audit_entry (
     id uuid NOT NULL,
@@ -649,6 +704,49 @@ CREATE TABLE oauth2_provider_grant (
     CONSTRAINT oauth2_provider_grant_application_id_81923564_fk_access_app_id FOREIGN KEY (application_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT oauth2_provider_grant_user_id_e8f62af8_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
+CREATE TABLE otp_static_staticdevice (
+    id integer NOT NULL,
+    name character varying(64) NOT NULL,
+    confirmed boolean NOT NULL,
+    user_id uuid NOT NULL,
+    throttling_failure_count integer NOT NULL,
+    throttling_failure_timestamp timestamp with time zone,
+    created_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT otp_static_staticdevice_throttling_failure_count_check CHECK ((throttling_failure_count >= 0)),
+    CONSTRAINT otp_static_staticdevice_pkey PRIMARY KEY (id),
+    CONSTRAINT otp_static_staticdevice_user_id_7f9cff2b_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE otp_static_statictoken (
+    id integer NOT NULL,
+    token character varying(16) NOT NULL,
+    device_id integer NOT NULL,
+    CONSTRAINT otp_static_statictoken_pkey PRIMARY KEY (id),
+    CONSTRAINT otp_static_statictok_device_id_74b7c7d1_fk_otp_stati FOREIGN KEY (device_id) REFERENCES otp_static_staticdevice(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE otp_totp_totpdevice (
+    id integer NOT NULL,
+    name character varying(64) NOT NULL,
+    confirmed boolean NOT NULL,
+    key character varying(80) NOT NULL,
+    step smallint NOT NULL,
+    t0 bigint NOT NULL,
+    digits smallint NOT NULL,
+    tolerance smallint NOT NULL,
+    drift smallint NOT NULL,
+    last_t bigint NOT NULL,
+    user_id uuid NOT NULL,
+    throttling_failure_count integer NOT NULL,
+    throttling_failure_timestamp timestamp with time zone,
+    created_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT otp_totp_totpdevice_digits_check CHECK ((digits >= 0)),
+    CONSTRAINT otp_totp_totpdevice_step_check CHECK ((step >= 0)),
+    CONSTRAINT otp_totp_totpdevice_throttling_failure_count_check CHECK ((throttling_failure_count >= 0)),
+    CONSTRAINT otp_totp_totpdevice_tolerance_check CHECK ((tolerance >= 0)),
+    CONSTRAINT otp_totp_totpdevice_pkey PRIMARY KEY (id),
+    CONSTRAINT otp_totp_totpdevice_user_id_0fb18292_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
 CREATE TABLE payments_provideraccount (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -1005,9 +1103,38 @@ ALTER TABLE oauth2_provider_refreshtoken ALTER COLUMN id ADD GENERATED BY DEFAUL
     NO MAXVALUE
     CACHE 1
 );
+ALTER TABLE otp_static_staticdevice ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME otp_static_staticdevice_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE otp_static_statictoken ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME otp_static_statictoken_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE otp_totp_totpdevice ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME otp_totp_totpdevice_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE INDEX access_grant_role ON access_grant USING btree (role);
 CREATE INDEX access_grant_site_id_da0f3167 ON access_grant USING btree (site_id);
+CREATE INDEX accounts_attempts_expires ON accounts_attempts USING btree (expires_at);
+CREATE INDEX accounts_ceremony_expires ON accounts_ceremony USING btree (expires_at);
+CREATE INDEX accounts_ceremony_user_id_ce77a253 ON accounts_ceremony USING btree (user_id);
 CREATE INDEX accounts_invitation_user_id_83f45191 ON accounts_invitation USING btree (user_id);
+CREATE INDEX accounts_knowndevice_user_id_3bdfdf5e ON accounts_knowndevice USING btree (user_id);
+CREATE INDEX accounts_passkey_user_id_f8f562b4 ON accounts_passkey USING btree (user_id);
 CREATE INDEX accounts_session_user_id_d5aaed01 ON accounts_session USING btree (user_id);
 CREATE UNIQUE INDEX attempt_one_live_per_payment ON payments_attempt USING btree (payment_id) WHERE ((status)::text = ANY ((ARRAY['authorized'::character varying, 'captured'::character varying, 'created'::character varying, 'needs_review'::character varying, 'placed'::character varying, 'unknown'::character varying])::text[]));
 CREATE INDEX audit_entry_resource ON audit_entry USING btree (resource, id);
@@ -1049,6 +1176,11 @@ CREATE INDEX oauth2_provider_idtoken_user_id_dd512b59 ON oauth2_provider_idtoken
 CREATE INDEX oauth2_provider_refreshtoken_application_id_2d1c311b ON oauth2_provider_refreshtoken USING btree (application_id);
 CREATE INDEX oauth2_provider_refreshtoken_user_id_da837fce ON oauth2_provider_refreshtoken USING btree (user_id);
 CREATE UNIQUE INDEX organizationkey_one_active ON keyring_organizationkey USING btree (purpose) WHERE ((state)::text = 'active'::text);
+CREATE INDEX otp_static_staticdevice_user_id_7f9cff2b ON otp_static_staticdevice USING btree (user_id);
+CREATE INDEX otp_static_statictoken_device_id_74b7c7d1 ON otp_static_statictoken USING btree (device_id);
+CREATE INDEX otp_static_statictoken_token_d0a51866 ON otp_static_statictoken USING btree (token);
+CREATE INDEX otp_static_statictoken_token_d0a51866_like ON otp_static_statictoken USING btree (token varchar_pattern_ops);
+CREATE INDEX otp_totp_totpdevice_user_id_0fb18292 ON otp_totp_totpdevice USING btree (user_id);
 CREATE INDEX payment_of_person ON payments_payment USING btree (person_id, id DESC);
 CREATE INDEX payment_undecided ON payments_payment USING btree (next_check_at, id) WHERE (((status)::text = ANY ((ARRAY['pending'::character varying, 'unknown'::character varying])::text[])) OR (open_operations > 0));
 CREATE INDEX payments_capture_attempt_id_ece9acbd ON payments_capture USING btree (attempt_id);
@@ -1077,6 +1209,7 @@ CREATE INDEX webhooks_secret_endpoint_id_d9f89665 ON webhooks_secret USING btree
 INSERT INTO django_migrations (app, name, applied) VALUES
 ('access', '0001_pre_initial', now()),
 ('accounts', '0001_pre_initial', now()),
+('accounts', '0002_pre_sign_in', now()),
 ('admin', '0001_initial', now()),
 ('admin', '0002_logentry_remove_auto_add', now()),
 ('admin', '0003_logentry_add_action_flag_choices', now()),

@@ -6,8 +6,10 @@ where they are members. The search path never shows both (docs/adr/0020-accounts
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
@@ -79,6 +81,11 @@ class User(Model, AbstractBaseUser):
         return "active" if self.has_usable_password() else "invited"
 
 
+def id_of(user: User | None) -> UUID:
+    """The user's id, or for nobody one that no row has: so that the same questions are asked of the database."""
+    return user.id if user else UUID(int=0)
+
+
 class SessionQuerySet(models.QuerySet["Session"]):
     """Sessions of the present schema."""
 
@@ -100,12 +107,28 @@ class Session(Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     address = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
+    # Values of RFC 8176, separated by spaces: what the sign-in, and step-ups since, have shown.
+    methods = models.CharField(max_length=60, default="pwd", db_default="pwd")
+    authenticated_at = models.DateTimeField(null=True, blank=True)
+    mfa_at = models.DateTimeField(null=True, blank=True)
+
+    # Set by `sessions.authenticate`, which asks the policy in the same query.
+    lacks_mfa: bool = False
 
     objects = SessionQuerySet.as_manager()
 
     class Meta:
         # A constraint and not unique=True, which would add an index for LIKE that nobody queries.
         constraints = [models.UniqueConstraint(fields=["token_hash"], name="accounts_session_token_hash")]
+
+    @property
+    def principal(self) -> Principal:
+        """The owner, with the moments at which this session proved it."""
+        return replace(
+            self.user.principal,
+            authenticated_at=self.authenticated_at or self.created_at,
+            mfa_at=self.mfa_at,
+        )
 
 
 class Invitation(Model):
@@ -121,3 +144,87 @@ class Invitation(Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["token_hash"], name="accounts_invitation_token_hash")]
+
+
+class KnownDevice(Model):
+    """A browser in which its owner has signed in before. It proves nothing by itself: attempts that come with
+    its token are counted apart, so that a guesser elsewhere cannot lock the owner out."""
+
+    id_prefix: ClassVar[str] = "kdv"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="known_devices")
+    token_hash = models.CharField(max_length=64, editable=False)
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token_hash"], name="accounts_knowndevice_token_hash")]
+
+
+class Attempts(models.Model):
+    """How often something was tried within a window of time. Counted here and not in Valkey, which may lose
+    everything: a guesser would gain from that."""
+
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    # The first half of the SHA-256 of what is counted: see `attempts.py`.
+    key = models.UUIDField(primary_key=True)
+    count = models.IntegerField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="accounts_attempts_expires")]
+
+
+class Ceremony(Model):
+    """Something that takes two requests: the second factor of a sign-in, a passkey, a reset of the password.
+
+    The token is shown once. `attempts` bounds the guesses, `ended_at` makes it good once.
+    """
+
+    id_prefix: ClassVar[str] = "cer"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    purpose = models.CharField(max_length=24)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    token_hash = models.CharField(max_length=64, editable=False)
+    data = models.JSONField(default=dict)
+    attempts = models.SmallIntegerField(default=0)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token_hash"], name="accounts_ceremony_token_hash")]
+        indexes = [models.Index(fields=["expires_at"], name="accounts_ceremony_expires")]
+
+
+class Passkey(Model):
+    """A WebAuthn credential. It is good at this organization's own host alone, which is its RP id."""
+
+    id_prefix: ClassVar[str] = "pky"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="passkeys")
+    name = models.CharField(max_length=60)
+    credential_id = models.BinaryField(max_length=1023)
+    public_key = models.BinaryField(max_length=2048)
+    sign_count = models.BigIntegerField(default=0)
+    transports = models.CharField(max_length=100, blank=True)
+    is_backed_up = models.BooleanField(default=False)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["credential_id"], name="accounts_passkey_credential")]
+
+
+class SignInPolicy(models.Model):
+    """One row, or none: how the people of this schema have to sign in."""
+
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    mfa_required = models.BooleanField(default=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="accounts_signinpolicy_one")]

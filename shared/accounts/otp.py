@@ -1,9 +1,9 @@
-"""One-time codes (TOTP, RFC 6238) and recovery codes of the platform's operators. django-otp's tables
-stand in public.
+"""One-time codes (TOTP, RFC 6238) and recovery codes, of operators and of members. django-otp's tables stand in
+public and in every organization's schema.
 
 django-otp keeps secrets and recovery codes in clear. Here the columns hold them sealed or hashed under a
-key, so that a copy of the database alone makes no codes; which is why they are checked here and not by
-its `verify_token`.
+key, so that a copy of the database alone makes no codes; and its waits between wrong codes would let whoever
+knows a password keep the owner out. So codes are evaluated here, and counted in `codes.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from engine.clock import Clock, utc_now
+from engine.tenancy.context import NoOrganization, current_organization
 from shared.accounts.models import User
 
 log = structlog.get_logger("keystead.accounts")
@@ -41,13 +42,16 @@ _RECOVERY_BYTES = 10
 _RECOVERY_CHARACTERS = 16
 
 
-def enrol(*, user: User) -> str:
-    """Give the user an authenticator; returns its secret as an `otpauth://` URL, shown this once."""
+def enrol(*, user: User, confirmed: bool = True) -> str:
+    """Give the user an authenticator; returns its secret as an `otpauth://` URL, shown this once.
+
+    One that is not `confirmed` opens nothing until `confirm` has seen a code of it.
+    """
     secret = secrets.token_bytes(_SECRET_BYTES)
-    TOTPDevice.objects.create(user=user, name="authenticator", key=_seal(secret, user.id))
-    label = quote(f"{ISSUER}:{user.email}", safe=":@")
+    TOTPDevice.objects.create(user=user, name="authenticator", key=_seal(secret, user.id), confirmed=confirmed)
+    label = quote(f"{_issuer()}:{user.email}", safe=":@")
     text = base64.b32encode(secret).decode()
-    return f"otpauth://totp/{label}?{urlencode({'secret': text, 'issuer': ISSUER})}"
+    return f"otpauth://totp/{label}?{urlencode({'secret': text, 'issuer': _issuer()})}"
 
 
 def enrol_again(*, user: User) -> str:
@@ -55,6 +59,46 @@ def enrol_again(*, user: User) -> str:
     with transaction.atomic():
         TOTPDevice.objects.filter(user=user).delete()
         return enrol(user=user)
+
+
+def begin_enrolment(*, user: User) -> str:
+    """A new authenticator that waits for `confirm`, in place of any other that does. What `enrol` returns."""
+    with transaction.atomic():
+        TOTPDevice.objects.filter(user=user, confirmed=False).delete()
+        return enrol(user=user, confirmed=False)
+
+
+def confirm(*, user: User, code: str, clock: Clock = utc_now) -> bool:
+    """Put the waiting authenticator in place of the present one, if `code` is its present code."""
+    if not _is_code(code):
+        return False
+    with transaction.atomic():
+        waiting = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
+        if waiting is None or not _matches(waiting, int(code), clock().timestamp()):
+            return False
+        TOTPDevice.objects.filter(user=user).exclude(id=waiting.id).delete()
+        TOTPDevice.objects.filter(id=waiting.id).update(confirmed=True)
+    return True
+
+
+def remove(*, user: User) -> bool:
+    """Take the user's authenticators away; whether there was one."""
+    return TOTPDevice.objects.filter(user=user).delete()[0] > 0
+
+
+def remove_recovery_codes(*, user: User) -> None:
+    """The user's recovery codes are void."""
+    StaticDevice.objects.filter(user=user).delete()
+
+
+def has_authenticator(*, user: User) -> bool:
+    """Whether the user has a confirmed authenticator."""
+    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
+
+
+def recovery_codes_left(*, user: User) -> int:
+    """How many of the user's recovery codes are unused."""
+    return int(StaticToken.objects.filter(device__user=user).count())
 
 
 def new_recovery_codes(*, user: User) -> tuple[str, ...]:
@@ -70,48 +114,47 @@ def new_recovery_codes(*, user: User) -> tuple[str, ...]:
     return tuple("-".join(code[at : at + 4] for at in range(0, len(code), 4)) for code in codes)
 
 
-def verify(*, user: User, code: str, clock: Clock = utc_now) -> bool:
+def is_recovery_code(code: str) -> bool:
+    """Whether the text has the look of a recovery code: 80 random bits, which nobody guesses."""
+    return len(_plain_recovery(code)) == _RECOVERY_CHARACTERS and code.isascii()
+
+
+def evaluate(*, user: User, code: str, clock: Clock = utc_now) -> bool:
     """Whether `code` is the present one of an authenticator of the user, or a recovery code. Good once.
 
-    Each failure doubles the wait before the next code is looked at, so whoever knows the password
-    cannot run through the million codes.
+    Counts nothing: whoever may guess goes through `codes.check`.
     """
-    if len(code) != _CODE_CHARACTERS or not (code.isascii() and code.isdigit()):
-        return _recovers(user, code)
+    if not _is_code(code):
+        return is_recovery_code(code) and _recovers(user, _plain_recovery(code))
     # The row is locked: two sign-ins with one code at the same moment must not both find it unused.
     with transaction.atomic():
         devices = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=True)
         return any(_matches(device, int(code), clock().timestamp()) for device in devices)
 
 
+def _is_code(code: str) -> bool:
+    return len(code) == _CODE_CHARACTERS and code.isascii() and code.isdigit()
+
+
+def _plain_recovery(code: str) -> str:
+    return code.replace("-", "").lower()
+
+
 def _recovers(user: User, code: str) -> bool:
-    code = code.replace("-", "").lower()
-    if len(code) != _RECOVERY_CHARACTERS or not code.isascii():
-        return False
-    with transaction.atomic():
-        device = StaticDevice.objects.select_for_update().filter(user=user, confirmed=True).first()
-        if device is None or not device.verify_is_allowed()[0]:
-            return False
-        used, _ = device.token_set.filter(token=_hashed_recovery(code, user.id)).delete()
-        if not used:
-            device.throttle_increment()
-            return False
-        device.throttle_reset(commit=False)
-        device.set_last_used_timestamp(commit=False)
-        device.save()
-    log.warning("accounts.recovery_code_used", user=str(user.id))
-    return True
+    used, _ = StaticToken.objects.filter(
+        device__user=user, device__confirmed=True, token=_hashed_recovery(code, user.id)
+    ).delete()
+    if used:
+        log.warning("accounts.recovery_code_used", user=str(user.id))
+    return used > 0
 
 
 def _hashed_recovery(code: str, user_id: UUID) -> str:
-    key = _derived(b"keystead-operator-recovery")
-    digest = hmac.digest(key, user_id.bytes + code.encode(), "sha256")
+    digest = hmac.digest(_derived("recovery"), user_id.bytes + code.encode(), "sha256")
     return base64.b32encode(digest).decode().lower()[:_RECOVERY_CHARACTERS]
 
 
 def _matches(device: TOTPDevice, code: int, now: float) -> bool:
-    if not device.verify_is_allowed()[0]:
-        return False
     try:
         secret = _open(device.key, device.user_id)
     except (InvalidTag, ValueError):
@@ -121,10 +164,8 @@ def _matches(device: TOTPDevice, code: int, now: float) -> bool:
     totp = TOTP(secret, device.step, device.t0, device.digits, device.drift)
     totp.time = now
     if not totp.verify(code, device.tolerance, device.last_t + 1):
-        device.throttle_increment()
         return False
     device.last_t, device.drift = totp.t(), totp.drift
-    device.throttle_reset(commit=False)
     device.set_last_used_timestamp(commit=False)
     device.save()
     return True
@@ -141,9 +182,22 @@ def _open(sealed: str, user_id: UUID) -> bytes:
 
 
 def _cipher() -> AESGCM:
-    return AESGCM(_derived(b"keystead-operator-totp"))
+    return AESGCM(_derived("totp"))
 
 
-def _derived(info: bytes) -> bytes:
-    derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info)
+def _derived(use: str) -> bytes:
+    """A key of the platform's, or of the organization's whose context is entered."""
+    try:
+        info = f"keystead-member-{use}:{current_organization().id}"
+    except NoOrganization:
+        info = f"keystead-operator-{use}"
+    derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info.encode())
     return derive.derive(settings.SECRET_KEY.encode())
+
+
+def _issuer() -> str:
+    """What an authenticator app shows above the code."""
+    try:
+        return f"{ISSUER} {current_organization().slug}"
+    except NoOrganization:
+        return ISSUER

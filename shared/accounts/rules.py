@@ -5,14 +5,26 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 SESSION_PREFIX = "kst"
 INVITATION_PREFIX = "kin"
+DEVICE_PREFIX = "kdt"
+CEREMONY_PREFIX = "kcy"
 TOKEN_BYTES = 32
 # 62^43 is the first power of 62 above 2^256, so 43 characters hold every token.
 TOKEN_CHARACTERS = 43
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+# RFC 8176. A passkey that verified its user is possession and knowledge at once.
+PASSWORD, CODE, PASSKEY, FEDERATED, MULTI_FACTOR = "pwd", "otp", "hwk", "fed", "mfa"
+
+
+def is_multi_factor(methods: Iterable[str]) -> bool:
+    """Whether what was shown are two factors."""
+    shown = set(methods)
+    return MULTI_FACTOR in shown or PASSKEY in shown or shown >= {PASSWORD, CODE}
 
 
 def normalise_email(email: str) -> str:

@@ -29,6 +29,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _BOTH = [
     "shared.accounts",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "engine.idempotency",
     "engine.inbox",
 ]
@@ -43,9 +45,8 @@ SHARED_APPS = [
     "django.contrib.auth",
     # Not its autodiscovery: the pages are provisioning's, and one host's.
     "django.contrib.admin.apps.SimpleAdminConfig",
+    # No tables of its own; those of its plugins stand in both.
     "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     *_BOTH,
 ]
 TENANT_APPS = [

@@ -15,11 +15,14 @@ class AccessConfig(AppConfig):
     def ready(self) -> None:
         """Collect what every app lets be allowed, and hand the decision to the layers below, which know no roles."""
         from engine.api.access import set_checker
+        from shared.accounts.journal import set_writer
         from tenants.access.policy import check, reach
+        from tenants.audit.services import write
         from tenants.sites.selectors import set_reach
 
         for config in apps.get_app_configs():
             if config.name.startswith("tenants.") and module_has_submodule(config.module, "permissions"):
                 import_module(f"{config.name}.permissions")
         set_checker(check)
+        set_writer(write)
         set_reach(reach)

@@ -134,7 +134,7 @@ _COVERED = """
         AND NOT covered.indisunique AND covered.indpred IS NULL AND covering.indpred IS NULL
         AND covered.indexprs IS NULL AND covering.indexprs IS NULL
         AND covering.indkey::text || ' ' LIKE covered.indkey::text || ' %%'
-        AND NOT starts_with(t.relname, 'oauth2_provider_')
+        AND NOT starts_with(t.relname, 'oauth2_provider_') AND NOT starts_with(t.relname, 'otp_static_')
 """
 
 

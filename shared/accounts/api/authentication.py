@@ -10,11 +10,20 @@ from uuid import UUID
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+from engine.errors import DomainError
 from engine.principals import Principal
 from shared.accounts import rules, services
 
 IMPERSONATION_HEADER = "Keystead-Impersonation"
 INVALID_TOKEN = "invalid_token"  # noqa: S105 - an error code
+
+
+class SecondFactorRequired(DomainError):
+    """The policy asks for a second factor, and this session has not shown one: only adding one is possible."""
+
+    code = "second_factor_required"
+    status = 403
+    title = "A second factor is required here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,10 @@ class SessionTokenAuthentication(BearerAuthentication):
         session = services.authenticate(token=token)
         if session is None:
             raise invalid_token()
-        return Caller(principal=session.user.principal, session_id=session.id), token
+        view = (request.parser_context or {}).get("view")
+        if session.lacks_mfa and not getattr(view, "needs_no_second_factor", False):
+            raise SecondFactorRequired
+        return Caller(principal=session.principal, session_id=session.id), token
 
 
 def bearer_token(request: Any) -> str | None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 from rest_framework import serializers
 
 from engine.api.fields import OutputSerializer, StrictSerializer, TextField, TypeIdField
 from shared.accounts import passwords
+from shared.accounts.models import Session
 
 
 class CreateSession(StrictSerializer):
@@ -18,6 +21,13 @@ class CreateSession(StrictSerializer):
     )
 
 
+class ShowCode(StrictSerializer):
+    """The second factor of a sign-in whose password was right."""
+
+    sign_in_token = TextField(max_length=100, write_only=True, help_text="`kcy_...`, from `otp_required`.")
+    otp = TextField(max_length=20, write_only=True, help_text="A one-time code, or a recovery code.")
+
+
 class SessionBody(OutputSerializer):
     """A session, without its token."""
 
@@ -28,12 +38,59 @@ class SessionBody(OutputSerializer):
     last_seen_at = serializers.DateTimeField(help_text="To within five minutes.")
     address = serializers.CharField(allow_null=True, help_text="The IP address that signed in.")
     user_agent = serializers.CharField(allow_blank=True)
+    methods = serializers.SerializerMethodField(help_text="What was shown, in the words of RFC 8176.")
+    authenticated_at = serializers.SerializerMethodField(help_text="When its owner last showed who they are.")
+    mfa_at = serializers.DateTimeField(allow_null=True, help_text="When a second factor was last shown.")
+
+    def get_methods(self, row: Session) -> list[str]:
+        return row.methods.split()
+
+    def get_authenticated_at(self, row: Session) -> datetime:
+        return row.authenticated_at or row.created_at
 
 
 class NewSessionBody(SessionBody):
     """A session and its token, which is shown this once."""
 
     token = serializers.CharField(help_text="Send it as `Authorization: Bearer kst_...`.")
+
+
+class StepUp(StrictSerializer):
+    """Show again who you are: a code where the account has a second factor, else the password."""
+
+    otp = TextField(max_length=20, required=False, default="", write_only=True)
+    password = TextField(
+        max_length=passwords.CHARACTERS_MAX, trim_whitespace=False, required=False, default="", write_only=True
+    )
+
+
+class ConfirmAuthenticator(StrictSerializer):
+    """The code that the new authenticator shows."""
+
+    otp = TextField(max_length=20, write_only=True)
+
+
+class AuthenticatorUrl(OutputSerializer):
+    """A new authenticator, shown this once. It counts once it is confirmed."""
+
+    otpauth_url = serializers.CharField(help_text="For an authenticator app, as text or as a QR code.")
+
+
+class RecoveryCodes(OutputSerializer):
+    """Recovery codes, shown this once. Empty when earlier ones go on to be good."""
+
+    recovery_codes = serializers.ListField(
+        child=serializers.CharField(), help_text="Each stands in for one code of the authenticator, once."
+    )
+
+
+class SecondFactorsBody(OutputSerializer):
+    """What one has beside the password."""
+
+    authenticator = serializers.BooleanField()
+    recovery_codes = serializers.IntegerField(help_text="How many are left.")
+    passkeys = serializers.IntegerField()
+    mfa_required = serializers.BooleanField(help_text="Whether one has to have one here.")
 
 
 class AcceptInvitation(StrictSerializer):

@@ -9,7 +9,7 @@ from engine.api.access import PUBLIC, SIGNED_IN
 from engine.api.throttles import Rate, client_address
 from engine.api.views import APIView, Request, operation
 from engine.errors import DomainError
-from shared.accounts import selectors, services
+from shared.accounts import known_devices, selectors, services
 from shared.accounts.api.serializers import (
     AcceptInvitation,
     AccountBody,
@@ -17,8 +17,12 @@ from shared.accounts.api.serializers import (
     MeBody,
     NewSessionBody,
     SessionBody,
+    ShowCode,
 )
+from shared.accounts.models import Session
 
+DEVICE_COOKIE = "__Host-keystead-device"
+NO_STORE = {"Cache-Control": "no-store"}
 SIGN_IN_RATE = Rate(limit=60, seconds=60, name="sign_in")
 
 
@@ -30,10 +34,44 @@ class NotASession(DomainError):
     title = "This is for people who signed in with a password"
 
 
+def session_of(request: Request) -> Session:
+    """The caller's session. Raises NotASession."""
+    session_id = getattr(request.user, "session_id", None)
+    if session_id is None:
+        raise NotASession
+    return services.own_session(user_id=request.principal.id, session_id=session_id)
+
+
+def whence(request: Request) -> dict[str, Any]:
+    """From where somebody signs in."""
+    return {
+        "address": client_address(request) or None,
+        "user_agent": request.META.get("HTTP_USER_AGENT", ""),
+        "device_cookie": request.COOKIES.get(DEVICE_COOKIE, ""),
+    }
+
+
+def signed_in(request: Request, session: Session, token: str) -> Response:
+    """The answer to a whole sign-in. It makes the browser a known one."""
+    cookie = known_devices.remember(user=session.user, cookie=request.COOKIES.get(DEVICE_COOKIE, ""))
+    answer = Response({**SessionBody(session).data, "token": token}, status=201, headers=NO_STORE)
+    answer.set_cookie(
+        DEVICE_COOKIE,
+        cookie,
+        max_age=int(known_devices.LIFETIME.total_seconds()),
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="Strict",
+    )
+    return answer
+
+
 class Me(APIView):
     """Who asks."""
 
     permission = SIGNED_IN
+    needs_no_second_factor = True
 
     @operation(
         id="me",
@@ -51,6 +89,8 @@ class Sessions(APIView):
     """Sign in; list one's own sessions."""
 
     permissions = {"GET": SIGNED_IN, "POST": PUBLIC}
+
+    needs_no_second_factor = True
 
     def get_authenticators(self) -> list[Any]:
         """A stale token in the header must not stop anybody from signing in anew."""
@@ -73,19 +113,35 @@ class Sessions(APIView):
         tag="Sessions",
         request=CreateSession,
         response={201: NewSessionBody},
-        problems=(401, 429, 503),
+        problems=(401, 429),
     )
     def post(self, request: Request) -> Response:
         given = self.valid(request)
         session, token = services.sign_in(
-            email=given["email"],
-            password=given["password"],
-            code=given.get("otp"),
-            address=client_address(request) or None,
-            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+            email=given["email"], password=given["password"], code=given.get("otp"), **whence(request)
         )
-        body = {**SessionBody(session).data, "token": token}
-        return Response(body, status=201, headers={"Cache-Control": "no-store"})
+        return signed_in(request, session, token)
+
+
+class SecondFactor(APIView):
+    """The second step of a sign-in."""
+
+    permission = PUBLIC
+    authentication_classes = []
+
+    @operation(
+        id="sessions_create_with_code",
+        summary="Finish a sign-in with a one-time code",
+        description="After `otp_required`. Five codes are looked at, within ten minutes; then begin anew.",
+        tag="Sessions",
+        request=ShowCode,
+        response={201: NewSessionBody},
+        problems=(401, 429),
+    )
+    def post(self, request: Request) -> Response:
+        given = self.valid(request)
+        session, token = services.finish(token=given["sign_in_token"], code=given["otp"], **whence(request))
+        return signed_in(request, session, token)
 
 
 class SessionDetail(APIView):
@@ -110,13 +166,11 @@ class CurrentSession(APIView):
     """The session whose token the request carries."""
 
     permission = SIGNED_IN
+    needs_no_second_factor = True
 
     @operation(id="sessions_delete_current", summary="Sign out", tag="Sessions", response={204: None})
     def delete(self, request: Request) -> Response:
-        session_id = getattr(request.user, "session_id", None)
-        if session_id is None:
-            raise NotASession
-        services.sign_out(session=services.own_session(user_id=request.principal.id, session_id=session_id))
+        services.sign_out(session=session_of(request))
         return Response(status=204)
 
 

@@ -255,12 +255,12 @@ def actor(email: str) -> Any:
 
 def proven_actor(email: str, code: str) -> Any:
     """The operator who acts, by a code that nobody else at this terminal has. Call in `public_schema()`."""
-    from shared.accounts import otp
+    from shared.accounts import codes
     from shared.accounts import selectors as accounts
 
     by = actor(email)
     user = accounts.user_by_email(email=email)
-    if user is None or not otp.verify(user=user, code=code):
+    if user is None or not codes.check(user=user, code=code, proven="terminal"):
         fail(f"this is not the present one-time code of {email}, or it was used before")
     return by
 

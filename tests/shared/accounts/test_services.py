@@ -13,13 +13,14 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth import hashers
+from django.db import transaction
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from engine.clock import utc_now
 from engine.errors import InvalidInput
 from engine.tenancy.context import NoOrganization, OrganizationContext, organization, public_schema
-from shared.accounts import passwords, services, throttle
+from shared.accounts import attempts, codes, known_devices, passwords, services, signing_in, throttle
 from shared.accounts.models import Session, User, principal_kind
 from tests.factories.access import PASSWORD
 
@@ -88,7 +89,7 @@ class TestSignIn:
             user = _member(email)
             if case == "deactivated":
                 services.deactivate(user=user)
-        services._hash_of_nothing()
+        signing_in._hash_of_nothing()
         verified: list[str] = []
         argon2 = hashers.get_hasher("argon2")
         monkeypatch.setattr(
@@ -153,7 +154,7 @@ class TestThrottle:
         with pytest.raises(throttle.TooManyAttempts) as stopped:
             services.sign_in(email=user.email, password=PASSWORD, address=guesser)
 
-        assert 0 < stopped.value.extra["retry_after"] <= throttle.LIMITS.window_s
+        assert 0 < stopped.value.extra["retry_after"] <= throttle.LIMITS.window.total_seconds()
         session, _ = services.sign_in(email=user.email, password=PASSWORD, address=home)
         assert session.user_id == user.id
 
@@ -188,15 +189,49 @@ class TestThrottle:
                 self._guess(user.email, home)
             services.sign_in(email=user.email, password=PASSWORD, address=home)
 
-    def test_nobody_is_let_in_uncounted(self, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-        user = _member()
+    def test_losing_valkey_gives_a_guesser_nothing(self, settings: Any) -> None:
+        user, guesser = _member(), _address()
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
-        throttle._valkey.cache_clear()
-        try:
-            with pytest.raises(throttle.SignInUnavailable):
-                services.sign_in(email=user.email, password=PASSWORD, address=_address())
-        finally:
-            throttle._valkey.cache_clear()
+        for _ in range(throttle.LIMITS.pair):
+            self._guess(user.email, guesser)
+
+        with pytest.raises(throttle.TooManyAttempts):
+            services.sign_in(email=user.email, password=PASSWORD, address=guesser)
+
+    def test_a_count_that_a_rollback_would_undo_is_refused(self) -> None:
+        with pytest.raises(attempts.CountedInTransaction), transaction.atomic():
+            self._guess(_email(), _address())
+
+    def test_what_one_address_is_refused_does_not_use_up_the_account(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        user, guesser = _member(), _address()
+        monkeypatch.setattr(throttle, "LIMITS", replace(throttle.LIMITS, account=8))
+        for _ in range(throttle.LIMITS.pair):
+            self._guess(user.email, guesser)
+        for _ in range(20):
+            with pytest.raises(throttle.TooManyAttempts):
+                services.sign_in(email=user.email, password=PASSWORD, address=guesser)
+
+        services.sign_in(email=user.email, password=PASSWORD, address=_address())
+
+    def test_a_known_device_is_counted_apart_and_is_one_accounts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        user, other, shared = _member(), _member(), _address()
+        services.sign_in(email=user.email, password=PASSWORD, address=_address())
+        cookie = known_devices.remember(user=user, cookie="")
+        monkeypatch.setattr(throttle, "LIMITS", replace(throttle.LIMITS, account=3, device=4))
+        for _ in range(3):
+            self._guess(user.email, _address())
+        given = {"email": user.email, "address": shared}
+
+        with pytest.raises(throttle.TooManyAttempts):
+            services.sign_in(**given, password=PASSWORD)
+        session, _ = services.sign_in(**given, password=PASSWORD, device_cookie=cookie)
+        assert session.user_id == user.id
+        for _ in range(4):
+            with pytest.raises(services.SignInRefused):
+                services.sign_in(**given, password="a guess that is wrong", device_cookie=cookie)
+        with pytest.raises(throttle.TooManyAttempts):
+            services.sign_in(**given, password=PASSWORD, device_cookie=cookie)
+        assert known_devices.find(user=other, cookie=cookie) is None
 
     def test_organizations_do_not_share_counts(self, org_a: OrganizationContext, org_b: OrganizationContext) -> None:
         email, address = _email(), _address()
@@ -309,15 +344,21 @@ class TestOperators:
                 address=_address(),
             )
 
-    def test_guessing_codes_gets_slower_and_the_right_one_has_to_wait(self) -> None:
+    def test_guessing_codes_from_everywhere_ends_and_a_known_device_goes_on(self) -> None:
         made = services.create_operator(email=_email(), password=PASSWORD)
+        cookie = known_devices.remember(user=made.user, cookie="")
         given = {"email": made.user.email, "password": PASSWORD}
-        for _ in range(3):
+        for _ in range(codes.LIMITS.soon):
             with pytest.raises(services.SignInRefused):
                 services.sign_in(**given, code="000000", address=_address())
+        code = self._code(made.otpauth_url, at=time.time())
 
-        with pytest.raises(services.SignInRefused):
-            services.sign_in(**given, code=self._code(made.otpauth_url, at=time.time()), address=_address())
+        with pytest.raises(throttle.TooManyAttempts):
+            services.sign_in(**given, code=code, address=_address())
+        session, _ = services.sign_in(**given, code=code, address=_address(), device_cookie=cookie)
+
+        assert session.methods == "otp pwd"
+        assert session.mfa_at is not None
 
     def test_a_code_is_good_once(self) -> None:
         made = services.create_operator(email=_email(), password=PASSWORD)

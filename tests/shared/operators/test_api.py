@@ -86,6 +86,7 @@ def test_a_role_that_was_taken_counts_at_once() -> None:
     assert [(one["action"], one["reason"]) for one in acts] == [
         ("operator.disabled", "left"),
         ("operator.role_changed", "moved to support"),
+        ("session.created", ""),
     ]
     refused = first.client().post(f"/v1/operators/{first.principal.public_id}/disable", {"reason": "me too"})
     assert (refused.status_code, refused.json()["code"]) == (409, "last_admin")
