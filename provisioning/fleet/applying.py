@@ -26,6 +26,8 @@ from provisioning.fleet import ledger
 from provisioning.fleet.planning import Hop, Key, Path
 
 _BETWEEN_MIGRATIONS = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
+# The run's end is flushed, and so is then what was committed before it (ADR 0079).
+_NOT_FLUSHED = "SET LOCAL synchronous_commit = off"
 _LOCKED_AND_AT = (
     "SELECT pg_try_advisory_{what}lock(hashtextextended({schema}, 0)),"
     " (SELECT schema_fingerprint FROM public.organizations_organization WHERE id = {id})"
@@ -104,23 +106,31 @@ class Applier:
 
     def _apply_sql(self, hop: Hop, target: Target, attempts: int) -> None:
         at: Key | None = None
-        opening = f"BEGIN; SET LOCAL lock_timeout = {self._wait_ms(hop)};{_path(target)}"
         try:
-            self.raw.execute(sql.SQL(opening))
-            self._hold(hop, target, what="xact_")
+            self._open(hop, target)
+            closing = sql.SQL("; ").join([*self._closing(hop, target, attempts), sql.SQL("COMMIT")]).as_string(self.raw)
             for number, step in enumerate(hop.steps):
                 at = step.key
-                text = "\n".join(step.statements)
-                if number:
-                    text = f"{_BETWEEN_MIGRATIONS};\n{text}"
-                if text:
-                    self.raw.execute(text.encode())
-            at = None
-            self.raw.execute(sql.SQL("; ").join([*self._closing(hop, target, attempts), sql.SQL("COMMIT")]))
+                parts = [_BETWEEN_MIGRATIONS + ";"] if number else []
+                parts += step.statements
+                if number == len(hop.steps) - 1:
+                    # What ends the hop goes along with its last migration.
+                    parts.append(closing)
+                self.raw.execute("\n".join(parts).encode())
+            if not hop.steps:
+                self.raw.execute(closing.encode())
         except psycopg.Error as error:
             raise classified(error, key=at) from error
         finally:
             self._roll_back()
+
+    def _open(self, hop: Hop, target: Target) -> None:
+        """Begin the transaction, with the organization in hand. One message."""
+        opening = f"BEGIN; SET LOCAL lock_timeout = {self._wait_ms(hop)}; {_NOT_FLUSHED};{_path(target)}"
+        cursor = self.raw.execute(sql.SQL(opening) + _asking(target, what="xact_"))
+        while cursor.nextset():
+            pass
+        _refuse(cursor.fetchone(), hop)
 
     def _apply_with_django(self, hop: Hop, target: Target) -> None:
         migration, state = hop.for_django()

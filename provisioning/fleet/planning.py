@@ -24,6 +24,7 @@ from engine.errors import DomainError
 from engine.tenancy import privileges
 from engine.tenancy.context import owner_schema
 from provisioning import schemas
+from provisioning.fleet.narrowing import narrowed
 
 Key = tuple[str, str]
 
@@ -155,16 +156,17 @@ class Planner:
                     recorded.append(key)
                 break
             else:
-                before = state.clone()
                 try:
                     statements, looked = _collect(migration, state)
                 except ValueError:
                     # It looked for something that is not there, or not there yet.
                     statements, looked = (), True
-                    path, alone, state = (Path.SQL, None, before) if steps else (Path.DJANGO, migration, before)
+                    path, alone = (Path.SQL, None) if steps else (Path.DJANGO, migration)
                 if looked and steps:
                     # It asked the catalog, which the steps before have not changed yet: next hop.
                     break
+                if not alone:
+                    state = migration.mutate_state(state, preserve=False)
                 steps.append(Step(key=key, statements=statements))
                 if alone:
                     recorded.append(key)
@@ -280,7 +282,7 @@ def _reduces(operations: Iterable[Any]) -> bool:
 
 
 def _collect(migration: Migration, state: ProjectState) -> tuple[tuple[str, ...], bool]:
-    """Its SQL on top of `state`, which moves on; and whether it asked the database something."""
+    """Its SQL on top of `state`; and whether it asked the database something."""
     asked: list[str] = []
 
     def watch(execute: Callable[..., Any], text: str, params: Any, many: bool, context: Any) -> Any:
@@ -288,7 +290,7 @@ def _collect(migration: Migration, state: ProjectState) -> tuple[tuple[str, ...]
         return execute(text, params, many, context)
 
     with connection.execute_wrapper(watch), connection.schema_editor(collect_sql=True, atomic=True) as editor:
-        migration.apply(state, editor, collect_sql=True)
+        migration.apply(narrowed(migration, state), editor, collect_sql=True)
     statements = tuple(text for text in editor.collected_sql if not _is_comment(text))
     return statements, bool(asked)
 

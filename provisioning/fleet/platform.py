@@ -8,7 +8,7 @@ import time
 import psycopg
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import Error as DjangoError
-from django.db import connection, transaction
+from django.db import connection, router, transaction
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
@@ -32,7 +32,7 @@ class PlatformMigrationError(DomainError):
 
 
 def migrate(*, phase: Phase, lock_timeout_ms: int) -> list[Key]:
-    """Bring the public schema up to date, one migration per transaction. What was applied."""
+    """Bring the public schema up to date, one migration per transaction. What was applied or taken note of."""
     schemas.require_owner_login()
     with schemas.owner_connection() as lock:
         # A second process waits here, and then finds nothing to do.
@@ -41,16 +41,41 @@ def migrate(*, phase: Phase, lock_timeout_ms: int) -> list[Key]:
             executor = planning.read_migrations()
             is_new = not executor.loader.applied_migrations
             due = [] if is_new else planning.pending(executor, phase=phase)
-            state = planning.state_of(executor)
         if is_new:
             schemas.migrate_public()
             return []
-        for migration in due:
-            state = _apply(executor, migration, state, lock_timeout_ms=lock_timeout_ms)
-        if due:
-            with owner_schema("public"):
-                emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
+        _bring_up_to_date(executor, due, lock_timeout_ms=lock_timeout_ms)
     return [(migration.app_label, migration.name) for migration in due]
+
+
+def _bring_up_to_date(executor: MigrationExecutor, due: list[Migration], *, lock_timeout_ms: int) -> None:
+    with owner_schema("public"):
+        here = [migration for migration in due if _is_here(migration)]
+        if not here:
+            _take_note(executor, due)
+            return
+        state = planning.state_of(executor)
+    for migration in due:
+        if migration in here:
+            state = _apply(executor, migration, state, lock_timeout_ms=lock_timeout_ms)
+        else:
+            state = migration.mutate_state(state, preserve=False)
+            with owner_schema("public"):
+                _take_note(executor, [migration])
+    with owner_schema("public"):
+        emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
+
+
+def _is_here(migration: Migration) -> bool:
+    """Whether it may change the public schema: what every operation asks before it does anything."""
+    return router.allow_migrate(connection.alias, migration.app_label)
+
+
+def _take_note(executor: MigrationExecutor, migrations: list[Migration]) -> None:
+    """Record migrations of organizations' apps: here they do nothing."""
+    with transaction.atomic():
+        for migration in migrations:
+            executor.recorder.record_applied(migration.app_label, migration.name)
 
 
 def pending(*, phase: Phase) -> list[Key]:

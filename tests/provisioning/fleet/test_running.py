@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from django.db import connection
 
-from engine.tenancy.context import public_schema
+from engine.tenancy.context import owner_schema, public_schema
 from provisioning import schemas
 from provisioning.fleet import runs, status
-from provisioning.fleet.models import FleetStep
+from provisioning.fleet.models import FleetRun, FleetStep
 from provisioning.fleet.planning import Phase, PhaseOrderError
 from provisioning.fleet.running import Runner
 from shared.organizations.models import Organization
@@ -286,3 +286,30 @@ def test_the_tables_of_one_transaction_share_the_time_that_it_may_wait(fleet_db,
     seen = query(fleet_db, f"SELECT name FROM {org_a.schema_name}.django_migrations WHERE app = 'seen'")
     # The table that it makes is nobody's yet.
     assert seen == [("25ms",)]
+
+
+NOTED_SETTING = """
+migrations.RunSQL(
+    "INSERT INTO django_migrations (app, name, applied) SELECT 'seen', current_setting('synchronous_commit'), now()"
+),
+"""
+
+
+def test_no_organizations_commit_is_waited_for_but_the_runs_end_is(fleet_db, planted, org_a, monkeypatch):
+    # As a server is outside the tests.
+    query(fleet_db, f"ALTER DATABASE {fleet_db.name} SET synchronous_commit = 'on'")
+    planted.add("0090_pre_noted", NOTED_SETTING)
+    at_the_end: list[object] = []
+    end = runs.end
+
+    def watched(*arguments: object, **more: object) -> FleetRun:
+        with owner_schema("public"), connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            at_the_end.extend(cursor.fetchall())
+        return end(*arguments, **more)
+
+    monkeypatch.setattr(runs, "end", watched)
+    run, _ = migrate()
+    assert run.status == "succeeded"
+    assert query(fleet_db, f"SELECT name FROM {org_a.schema_name}.django_migrations WHERE app = 'seen'") == [("off",)]
+    assert at_the_end == [("on",)]
