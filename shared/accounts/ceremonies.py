@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F
 
+from engine import ids
 from engine.clock import Clock, utc_now
 from engine.errors import DomainError
 from shared.accounts import rules
@@ -26,6 +28,7 @@ class Purpose(StrEnum):
     """What a ceremony is for. A token of one is nothing to another."""
 
     SECOND_FACTOR = "second_factor"
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a purpose
 
 
 class CeremonyOver(DomainError):
@@ -42,21 +45,25 @@ def begin(
     user: User | None,
     lifetime: timedelta,
     data: Mapping[str, Any] | None = None,
+    token: tuple[UUID, str] | None = None,
     clock: Clock = utc_now,
 ) -> tuple[Ceremony, str]:
-    """A new ceremony and its token, which is not kept."""
-    now, token = clock(), rules.new_token(rules.CEREMONY_PREFIX)
+    """A new ceremony and its token, which is not kept. `token` is the row's id with the token that follows from
+    it, for one that a mail brings."""
+    now = clock()
+    row_id, shown = token or (ids.uuid7(), rules.new_token(rules.CEREMONY_PREFIX))
     if secrets.randbelow(_PURGE_ONCE_IN) == 0:
         _purge(before=now - _KEPT)
     row = Ceremony.objects.create(
         purpose=purpose,
         user=user,
-        token_hash=rules.hash_token(token),
+        id=row_id,
+        token_hash=rules.hash_token(shown),
         data=dict(data or {}),
         created_at=now,
         expires_at=now + lifetime,
     )
-    return row, token
+    return row, shown
 
 
 def attempt(*, token: str, purpose: Purpose, clock: Clock = utc_now) -> Ceremony:

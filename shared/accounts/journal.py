@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from django.db import transaction
+
 from engine.clock import Clock, utc_now
 from engine.principals import SYSTEM, Principal
+from shared.accounts import mails
 from shared.accounts.models import User, principal_kind
 from shared.operator_log import services as operator_log
 
@@ -59,7 +62,6 @@ def record(
 def record_guessing(*, user: User, what: str, address: str | None, clock: Clock = utc_now) -> None:
     """Write that somebody guesses at an account, by the attempt that was one too many. Nobody proved anything,
     so the platform acts."""
-    from django.db import transaction
-
     with transaction.atomic():
+        mails.post(kind=mails.Kind.GUESSED, about=user.id)
         record(action="sign_in.guessed", user=user, by=SYSTEM, detail={"what": what, "address": address}, clock=clock)

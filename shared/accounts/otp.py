@@ -16,10 +16,7 @@ from uuid import UUID
 
 import structlog
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import transaction
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
@@ -27,6 +24,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from engine.clock import Clock, utc_now
 from engine.tenancy.context import NoOrganization, current_organization
+from shared.accounts import derived
 from shared.accounts.models import User
 
 log = structlog.get_logger("keystead.accounts")
@@ -150,7 +148,7 @@ def _recovers(user: User, code: str) -> bool:
 
 
 def _hashed_recovery(code: str, user_id: UUID) -> str:
-    digest = hmac.digest(_derived("recovery"), user_id.bytes + code.encode(), "sha256")
+    digest = hmac.digest(derived.key("recovery"), user_id.bytes + code.encode(), "sha256")
     return base64.b32encode(digest).decode().lower()[:_RECOVERY_CHARACTERS]
 
 
@@ -182,17 +180,7 @@ def _open(sealed: str, user_id: UUID) -> bytes:
 
 
 def _cipher() -> AESGCM:
-    return AESGCM(_derived("totp"))
-
-
-def _derived(use: str) -> bytes:
-    """A key of the platform's, or of the organization's whose context is entered."""
-    try:
-        info = f"keystead-member-{use}:{current_organization().id}"
-    except NoOrganization:
-        info = f"keystead-operator-{use}"
-    derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info.encode())
-    return derive.derive(settings.SECRET_KEY.encode())
+    return AESGCM(derived.key("totp"))
 
 
 def _issuer() -> str:

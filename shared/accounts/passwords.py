@@ -7,6 +7,7 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
 from engine.errors import InvalidInput
+from shared.accounts import breached
 from shared.accounts.models import User
 
 CHARACTERS_MIN = 12
@@ -43,3 +44,5 @@ def check(*, password: str, user: User) -> None:
         password_validation.validate_password(password, user=user, password_validators=_VALIDATORS)
     except ValidationError as error:
         raise WeakPassword(" ".join(error.messages), field="password") from error
+    if breached.contains(password):
+        raise WeakPassword("This password stood in a breach of another service. Choose another.", field="password")

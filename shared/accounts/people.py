@@ -10,9 +10,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 
+from engine import ids
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, InvalidInput
-from shared.accounts import ceremonies, journal, known_devices, otp, passwords, rules, sessions
+from shared.accounts import ceremonies, derived, journal, known_devices, mails, otp, passwords, rules, sessions
 from shared.accounts.models import Invitation, User, principal_kind
 
 INVITATION_LIFETIME = timedelta(days=7)
@@ -72,7 +73,7 @@ def create_operator(*, email: str, password: str, display_name: str = "") -> New
 
 
 def invite(*, email: str, display_name: str = "", clock: Clock = utc_now) -> tuple[User, str]:
-    """Invite a person; returns the account and the invitation's token, shown this once.
+    """Invite a person by mail; returns the account and the invitation's token, shown this once.
 
     Inviting somebody who has not accepted yet replaces the earlier invitation. Somebody who was
     deactivated comes back when the invitation is accepted, with a new password.
@@ -87,13 +88,16 @@ def invite(*, email: str, display_name: str = "", clock: Clock = utc_now) -> tup
         elif user.state == "active":
             raise MemberExists("Somebody with this address has an account.", field="email")
         user.invitations.filter(accepted_at=None, expires_at__gt=now).update(expires_at=now)
-        token = rules.new_token(rules.INVITATION_PREFIX)
+        invitation_id = ids.uuid7()
+        token = derived.token(rules.INVITATION_PREFIX, invitation_id)
         Invitation.objects.create(
+            id=invitation_id,
             user=user,
             token_hash=rules.hash_token(token),
             created_at=now,
             expires_at=now + INVITATION_LIFETIME,
         )
+        mails.post(kind=mails.Kind.INVITATION, about=invitation_id)
     return user, token
 
 

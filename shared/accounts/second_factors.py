@@ -10,7 +10,7 @@ from django.db import transaction
 
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, InvalidInput
-from shared.accounts import attempts, codes, journal, otp, rules, sessions
+from shared.accounts import attempts, codes, journal, mails, otp, rules, sessions
 from shared.accounts.attempts import Bucket
 from shared.accounts.models import Passkey, Session, SignInPolicy, User, principal_kind
 
@@ -155,6 +155,7 @@ def confirm_authenticator(*, session: Session, code: str, clock: Clock = utc_now
         made = () if otp.recovery_codes_left(user=user) else otp.new_recovery_codes(user=user)
         record_step_up(session=session, method=rules.CODE, clock=clock)
         journal.record(action="authenticator.added", user=user, clock=clock)
+        mails.post(kind=mails.Kind.SECOND_FACTOR_ADDED, about=user.id)
     return made
 
 
@@ -171,6 +172,7 @@ def remove_authenticator(*, session: Session, clock: Clock = utc_now) -> None:
             return
         settle_removal(user)
         journal.record(action="authenticator.removed", user=user, clock=clock)
+        mails.post(kind=mails.Kind.SECOND_FACTOR_REMOVED, about=user.id)
 
 
 def settle_removal(user: User) -> None:

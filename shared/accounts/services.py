@@ -20,6 +20,9 @@ from shared.accounts.people import (
     deactivate,
     invite,
 )
+from shared.accounts.resets import change as change_password
+from shared.accounts.resets import confirm as confirm_password_reset
+from shared.accounts.resets import request as request_password_reset
 from shared.accounts.sessions import (
     SEEN_INTERVAL,
     SESSION_LIFETIME,
@@ -46,13 +49,16 @@ __all__ = [
     "TooManyAttempts",
     "accept_invitation",
     "authenticate",
+    "change_password",
     "checked_email",
+    "confirm_password_reset",
     "create_operator",
     "deactivate",
     "finish",
     "invite",
     "open_session",
     "own_session",
+    "request_password_reset",
     "sign_everybody_out",
     "sign_in",
     "sign_out",

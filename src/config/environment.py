@@ -92,6 +92,17 @@ class Environment(BaseSettings):
         ge=1,
         description="A database connection is replaced after it served this many organizations.",
     )
+    mail_url: SecretStr = Field(
+        default=SecretStr("console:"),
+        description="Who sends mails: `smtps://user:password@host:465`, `smtp://host:587` (STARTTLS; `?tls=off` for a "
+        "server on this machine), or `console:`, which writes them to standard error, in production without the text.",
+    )
+    mail_from: str = Field(default="", description="Sender of mails. Default: `no-reply@` and the base URL's host.")
+    breached_passwords_file: Path | None = Field(
+        default=None,
+        description="A list of breached passwords in the form of Have I Been Pwned: SHA-1 in hex, a colon, a count, "
+        "ordered by hash. Without it only the 44,000 commonest are refused.",
+    )
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="Largest request body, in bytes.")
     trusted_proxies: str = Field(
         default="",
@@ -156,6 +167,21 @@ class Environment(BaseSettings):
     @classmethod
     def _long_login_secret(cls, value: SecretStr | None) -> SecretStr | None:
         return cls._long_secret(value) if value else None
+
+    @field_validator("mail_url")
+    @classmethod
+    def _mailer(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in ("console", "smtp", "smtps") or (parts.scheme != "console" and not parts.hostname):
+            raise ValueError("must be console:, smtp://host or smtps://host")
+        return value
+
+    @field_validator("breached_passwords_file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not (value.is_file() and value.stat().st_size):
+            raise ValueError("is not a file with anything in it")
+        return value
 
     @field_validator("dns_servers")
     @classmethod

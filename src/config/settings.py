@@ -203,6 +203,9 @@ MATCHER_URL = ENV.matcher_url
 SERVICE_KEY_FILE = ENV.service_key_file
 DNS_SERVERS = ENV.name_servers
 OFFBOARDING_GRACE = timedelta(hours=ENV.offboarding_grace_hours)
+MAIL_URL = ENV.mail_url.get_secret_value()
+MAIL_FROM = ENV.mail_from or f"no-reply@{BASE_DOMAIN}"
+BREACHED_PASSWORDS_FILE = ENV.breached_passwords_file
 WEBHOOK_ALLOW_PRIVATE = ENV.webhook_allow_private
 OUTBOX_VISIBILITY_TIMEOUT_MS = ENV.outbox_visibility_timeout_ms
 READY_SCHEMAS = ENV.ready_schemas

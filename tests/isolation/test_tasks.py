@@ -28,6 +28,7 @@ PAYLOADS: dict[str, dict[str, str]] = {
     "payments.forget_person": {"person": "text:per"},
     "payments.provider_event": {"event": "evt"},
     "payments.sweep": {},
+    "accounts.mail": {"kind": "=password_changed", "about": "mem"},
     "webhooks.deliver": {"delivery": "text:dlv", "attempt": "=1"},
     "checkouts.advance": {"checkout": "chk"},
 }

@@ -55,6 +55,35 @@ class NewSessionBody(SessionBody):
     token = serializers.CharField(help_text="Send it as `Authorization: Bearer kst_...`.")
 
 
+class RequestPasswordReset(StrictSerializer):
+    """Ask for a mail."""
+
+    email = TextField(max_length=254)
+
+
+class ConfirmPasswordReset(StrictSerializer):
+    """Set a new password by the token of the mail."""
+
+    token = TextField(max_length=100, write_only=True)
+    password = TextField(
+        max_length=passwords.CHARACTERS_MAX,
+        min_length=passwords.CHARACTERS_MIN,
+        trim_whitespace=False,
+        write_only=True,
+    )
+
+
+class ChangePassword(StrictSerializer):
+    """Another password."""
+
+    password = TextField(
+        max_length=passwords.CHARACTERS_MAX,
+        min_length=passwords.CHARACTERS_MIN,
+        trim_whitespace=False,
+        write_only=True,
+    )
+
+
 class StepUp(StrictSerializer):
     """Show again who you are: a code where the account has a second factor, else the password."""
 

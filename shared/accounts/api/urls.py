@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path
 
 from engine.api.paths import typeid
-from shared.accounts.api import second_factors, views
+from shared.accounts.api import passwords, second_factors, views
 
 urlpatterns = [
     path("me", views.Me.as_view(), name="me"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("second-factors/authenticator", second_factors.Authenticator.as_view(), name="authenticator"),
     path("second-factors/authenticator/confirm", second_factors.AuthenticatorConfirmation.as_view()),
     path("second-factors/recovery-codes", second_factors.RecoveryCodesView.as_view()),
+    path("password", passwords.Password.as_view(), name="password"),
+    path("password-resets", passwords.PasswordResets.as_view(), name="password-resets"),
+    path("password-resets/confirm", passwords.PasswordResetConfirmation.as_view()),
     path("sessions/current", views.CurrentSession.as_view(), name="current-session"),
     path(f"sessions/{typeid('ses', 'session_id')}", views.SessionDetail.as_view(), name="session"),
     path("invitations/accept", views.InvitationAcceptance.as_view(), name="accept-invitation"),
