@@ -1,4 +1,4 @@
--- fingerprint: 01454ee54733403614a4a91405cc3f6eaf98bf6f666e2f84b9c0c928a9c41537
+-- fingerprint: d0634d7391eb43f4295d4e79db594e3f5a9ddc3d2018e9ff370d475cc9cda8c0
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -19,6 +19,16 @@ CREATE TABLE access_app (
     secret_rotated_at timestamp with time zone,
     CONSTRAINT access_app_client_id UNIQUE (client_id),
     CONSTRAINT access_app_pkey PRIMARY KEY (id)
+);
+CREATE TABLE access_dailyspend (
+    id bigint NOT NULL,
+    grant_id uuid NOT NULL,
+    principal_id uuid NOT NULL,
+    day date NOT NULL,
+    amount_minor bigint NOT NULL,
+    CONSTRAINT access_dailyspend_positive CHECK ((amount_minor >= 0)),
+    CONSTRAINT access_dailyspend_once UNIQUE (grant_id, principal_id, day),
+    CONSTRAINT access_dailyspend_pkey PRIMARY KEY (id)
 );
 CREATE TABLE sites_site (
     id uuid NOT NULL,
@@ -44,17 +54,59 @@ CREATE TABLE access_grant (
     device_id uuid,
     created_by character varying(64) NOT NULL,
     site_id uuid,
-    CONSTRAINT access_grant_kind CHECK (((principal_kind)::text = ANY ((ARRAY['member'::character varying, 'app'::character varying, 'device'::character varying])::text[]))),
+    amount_max_minor bigint,
+    amount_per_day_max_minor bigint,
+    currency character varying(3) DEFAULT ''::character varying NOT NULL,
+    expires_at timestamp with time zone,
+    hours jsonb,
+    mfa_max_age_s integer,
+    CONSTRAINT access_grant_amounts CHECK ((((amount_max_minor IS NULL) AND (amount_per_day_max_minor IS NULL) AND ((currency)::text = ''::text)) OR ((NOT ((currency)::text = ''::text)) AND ((amount_max_minor IS NOT NULL) OR (amount_per_day_max_minor IS NOT NULL))))),
+    CONSTRAINT access_grant_kind CHECK (((principal_kind)::text = ANY ((ARRAY['member'::character varying, 'app'::character varying, 'device'::character varying, 'group'::character varying])::text[]))),
+    CONSTRAINT access_grant_mfa_max_age_s_check CHECK ((mfa_max_age_s >= 0)),
+    CONSTRAINT access_grant_owner CHECK (((NOT ((role)::text = 'owner'::text)) OR (((currency)::text = ''::text) AND (expires_at IS NULL) AND (hours IS NULL) AND (mfa_max_age_s IS NULL) AND ((principal_kind)::text = 'member'::text)))),
+    CONSTRAINT access_grant_positive CHECK ((((amount_max_minor IS NULL) OR (amount_max_minor > 0)) AND ((amount_per_day_max_minor IS NULL) OR (amount_per_day_max_minor > 0)))),
     CONSTRAINT access_grant_target CHECK ((((device_id IS NULL) AND ((scope)::text = 'organization'::text) AND (site_id IS NULL)) OR ((device_id IS NULL) AND ((scope)::text = 'site'::text) AND (site_id IS NOT NULL)) OR ((device_id IS NOT NULL) AND ((scope)::text = 'device'::text) AND (site_id IS NULL)))),
     CONSTRAINT access_grant_once UNIQUE NULLS NOT DISTINCT (principal_kind, principal_id, role, scope, site_id, device_id),
     CONSTRAINT access_grant_pkey PRIMARY KEY (id),
     CONSTRAINT access_grant_site_id_da0f3167_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
 );
+CREATE TABLE access_group (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(120) NOT NULL,
+    kind character varying(8) NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT access_group_kind CHECK (((kind)::text = ANY ((ARRAY['member'::character varying, 'device'::character varying])::text[]))),
+    CONSTRAINT access_group_named CHECK ((NOT ((name)::text = ''::text))),
+    CONSTRAINT access_group_pkey PRIMARY KEY (id)
+);
+CREATE TABLE access_groupmembership (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    principal_id uuid NOT NULL,
+    created_by character varying(64) NOT NULL,
+    group_id uuid NOT NULL,
+    CONSTRAINT access_groupmembership_pkey PRIMARY KEY (id),
+    CONSTRAINT access_membership_once UNIQUE (group_id, principal_id),
+    CONSTRAINT access_groupmembership_group_id_2e7e7aa8_fk_access_group_id FOREIGN KEY (group_id) REFERENCES access_group(id) DEFERRABLE INITIALLY DEFERRED
+);
 CREATE TABLE access_policyrevision (
     id smallint NOT NULL,
     revision bigint NOT NULL,
+    token uuid,
     CONSTRAINT access_policyrevision_one CHECK ((id = 1)),
     CONSTRAINT access_policyrevision_pkey PRIMARY KEY (id)
+);
+CREATE TABLE access_role (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(40) NOT NULL,
+    meaning character varying(200) NOT NULL,
+    permissions character varying(80)[] NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT access_role_named CHECK (((name)::text ~ '^[a-z][a-z0-9_-]*$'::text)),
+    CONSTRAINT access_role_name UNIQUE (name),
+    CONSTRAINT access_role_pkey PRIMARY KEY (id)
 );
 CREATE TABLE access_signingkey (
     id uuid NOT NULL,
@@ -66,6 +118,16 @@ CREATE TABLE access_signingkey (
     retired_at timestamp with time zone,
     CONSTRAINT access_signingkey_kid UNIQUE (kid),
     CONSTRAINT access_signingkey_pkey PRIMARY KEY (id)
+);
+CREATE TABLE access_spending (
+    id bigint NOT NULL,
+    source character varying(64) NOT NULL,
+    amount_minor bigint NOT NULL,
+    daily_id bigint NOT NULL,
+    CONSTRAINT access_spending_positive CHECK ((amount_minor > 0)),
+    CONSTRAINT access_spending_once UNIQUE (source),
+    CONSTRAINT access_spending_pkey PRIMARY KEY (id),
+    CONSTRAINT access_spending_daily_id_ddc41e61_fk_access_dailyspend_id FOREIGN KEY (daily_id) REFERENCES access_dailyspend(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE accounts_attempts (
     key uuid NOT NULL,
@@ -1039,6 +1101,22 @@ CREATE TABLE webhooks_secret (
 );
 ALTER TABLE ONLY oauth2_provider_refreshtoken
     ADD CONSTRAINT oauth2_provider_refr_access_token_id_775e84e8_fk_oauth2_pr FOREIGN KEY (access_token_id) REFERENCES oauth2_provider_accesstoken(id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE access_dailyspend ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME access_dailyspend_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE access_spending ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME access_spending_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 ALTER TABLE audit_pending ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME audit_pending_id_seq
     START WITH 1
@@ -1129,6 +1207,8 @@ ALTER TABLE otp_totp_totpdevice ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDEN
 );
 CREATE INDEX access_grant_role ON access_grant USING btree (role);
 CREATE INDEX access_grant_site_id_da0f3167 ON access_grant USING btree (site_id);
+CREATE UNIQUE INDEX access_group_name ON access_group USING btree (lower((name)::text));
+CREATE INDEX access_membership_principal ON access_groupmembership USING btree (principal_id);
 CREATE INDEX accounts_attempts_expires ON accounts_attempts USING btree (expires_at);
 CREATE INDEX accounts_ceremony_expires ON accounts_ceremony USING btree (expires_at);
 CREATE INDEX accounts_ceremony_user_id_ce77a253 ON accounts_ceremony USING btree (user_id);
@@ -1208,6 +1288,9 @@ CREATE INDEX webhooks_delivery_event_id_b6f5af91 ON webhooks_delivery USING btre
 CREATE INDEX webhooks_secret_endpoint_id_d9f89665 ON webhooks_secret USING btree (endpoint_id);
 INSERT INTO django_migrations (app, name, applied) VALUES
 ('access', '0001_pre_initial', now()),
+('access', '0002_pre_roles_groups_spends', now()),
+('access', '0003_pre_grant_limits', now()),
+('access', '0004_pre_validate_grant_limits', now()),
 ('accounts', '0001_pre_initial', now()),
 ('accounts', '0002_pre_sign_in', now()),
 ('admin', '0001_initial', now()),

@@ -16,9 +16,11 @@ class AccessConfig(AppConfig):
         """Collect what every app lets be allowed, and hand the decision to the layers below, which know no roles."""
         from engine.api.access import set_checker
         from shared.accounts.journal import set_writer
-        from tenants.access.policy import check, reach
+        from tenants.access.deciding import check, reach
+        from tenants.access.policy import allow_move
         from tenants.audit.services import write
         from tenants.sites.selectors import set_reach
+        from tenants.sites.services import set_allow_move
 
         for config in apps.get_app_configs():
             if config.name.startswith("tenants.") and module_has_submodule(config.module, "permissions"):
@@ -26,3 +28,4 @@ class AccessConfig(AppConfig):
         set_checker(check)
         set_writer(write)
         set_reach(reach)
+        set_allow_move(allow_move)

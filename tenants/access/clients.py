@@ -14,7 +14,7 @@ from engine.clock import Clock, utc_now
 from engine.errors import Conflict, InvalidInput, NotFound
 from engine.principals import Principal
 from shared.accounts.rules import hash_token, new_token
-from tenants.access import policy
+from tenants.access import policy, selectors
 from tenants.access.models import App
 from tenants.audit import services as audit
 
@@ -87,9 +87,12 @@ def deactivate_app(*, app_id: UUID, by: Principal) -> App:
     Doing it again changes nothing. Raises NotFound, CannotGrantMore.
     """
     with transaction.atomic():
+        policy.bump_policy_revision()
         app = _locked(app_id)
         policy.require_mastery_of(giver=by, subject=app.principal)
         if app.is_active:
+            for grant in selectors.grants().filter(principal_kind="app", principal_id=app.id):
+                policy.delete_grant(grant, by=by)
             app.is_active = False
             app.save(update_fields=["is_active", "updated"])
             AccessToken.objects.filter(application=app).delete()

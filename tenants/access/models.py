@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from oauth2_provider.models import AbstractApplication
 
+from engine import ids
 from engine.models import Model
 from engine.principals import Principal
 from tenants.access import rules
+from tenants.access.permissions import OWNER
 from tenants.sites.rules import Location
 
 _SCOPE = rules.Scope
+GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Grantee:
+    """Whom a grant is for: a principal, or a group of them."""
+
+    kind: str
+    id: UUID
+
+    @property
+    def public_id(self) -> str:
+        """The TypeID, for example ``grp_01h455vb4pex5vsknk084sn02q``."""
+        return ids.encode({**ids.PRINCIPAL_PREFIXES, GROUP: Group.id_prefix}[self.kind], self.id)
 
 
 class App(Model, AbstractApplication):
@@ -80,8 +100,70 @@ class SigningKey(Model):
         constraints = [models.UniqueConstraint(fields=["kid"], name="access_signingkey_kid")]
 
 
+class Role(Model):
+    """A role of the organization's own: a flat set of permissions. Grants name it; built-in roles are code."""
+
+    id_prefix: ClassVar[str] = "role"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    name = models.CharField(max_length=40)
+    meaning = models.CharField(max_length=200, blank=True)
+    permissions = ArrayField(models.CharField(max_length=80))
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="access_role_name"),
+            models.CheckConstraint(condition=Q(name__regex=r"^[a-z][a-z0-9_-]*$"), name="access_role_named"),
+        ]
+
+
+class Group(Model):
+    """Members, or devices, that are given roles together."""
+
+    id_prefix: ClassVar[str] = "grp"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=8)
+    """What it is a group of: `member` or `device`."""
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("name"), name="access_group_name"),
+            models.CheckConstraint(condition=~Q(name=""), name="access_group_named"),
+            models.CheckConstraint(condition=Q(kind__in=["member", "device"]), name="access_group_kind"),
+        ]
+
+    @property
+    def grantee(self) -> Grantee:
+        """The group as somebody who holds grants."""
+        return Grantee("group", self.id)
+
+
+class GroupMembership(Model):
+    """That somebody is in a group."""
+
+    id_prefix: ClassVar[str] = "gms"
+    privileges: ClassVar[frozenset[str]] = frozenset({"DELETE"})
+
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="memberships", db_index=False)
+    principal_id = models.UUIDField()
+    created_by = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "principal_id"], name="access_membership_once")]
+        indexes = [models.Index(fields=["principal_id"], name="access_membership_principal")]
+
+    @property
+    def principal(self) -> Principal:
+        """Who is in it. Needs `group` loaded."""
+        return Principal(kind=self.group.kind, id=self.principal_id)  # type: ignore[arg-type]
+
+
 class Grant(Model):
-    """Principal x role x where. Taking it away deletes the row; the audit log keeps what it was."""
+    """Whom x role x where x limits. Taking it away deletes the row; the audit log keeps what it was."""
 
     id_prefix: ClassVar[str] = "grant"
     privileges: ClassVar[frozenset[str]] = frozenset({"DELETE"})
@@ -95,6 +177,14 @@ class Grant(Model):
     device_id = models.UUIDField(null=True, blank=True)
     created_by = models.CharField(max_length=64)
 
+    amount_max_minor = models.BigIntegerField(null=True, blank=True)
+    amount_per_day_max_minor = models.BigIntegerField(null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    hours = models.JSONField(null=True, blank=True)
+    """Windows of the week as the API takes them; they are read on the clock of the place that is asked about."""
+    expires_at = models.DateTimeField(null=True, blank=True)
+    mfa_max_age_s = models.PositiveIntegerField(null=True, blank=True)
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -103,7 +193,7 @@ class Grant(Model):
                 nulls_distinct=False,
             ),
             models.CheckConstraint(
-                condition=Q(principal_kind__in=["member", "app", "device"]),
+                condition=Q(principal_kind__in=["member", "app", "device", "group"]),
                 name="access_grant_kind",
             ),
             models.CheckConstraint(
@@ -112,18 +202,41 @@ class Grant(Model):
                 | Q(scope=_SCOPE.DEVICE.value, site=None, device_id__isnull=False),
                 name="access_grant_target",
             ),
+            models.CheckConstraint(
+                condition=Q(currency="", amount_max_minor=None, amount_per_day_max_minor=None)
+                | (~Q(currency="") & (Q(amount_max_minor__isnull=False) | Q(amount_per_day_max_minor__isnull=False))),
+                name="access_grant_amounts",
+            ),
+            models.CheckConstraint(
+                condition=(Q(amount_max_minor=None) | Q(amount_max_minor__gt=0))
+                & (Q(amount_per_day_max_minor=None) | Q(amount_per_day_max_minor__gt=0)),
+                name="access_grant_positive",
+            ),
+            # Limits could lock the last owner out.
+            models.CheckConstraint(
+                condition=~Q(role=OWNER)
+                | Q(
+                    principal_kind="member",
+                    currency="",
+                    hours__isnull=True,
+                    expires_at=None,
+                    mfa_max_age_s=None,
+                ),
+                name="access_grant_owner",
+            ),
         ]
         indexes = [models.Index(fields=["role"], name="access_grant_role")]
 
     @property
-    def held(self) -> rules.HeldGrant:
-        """As the decision sees it. Needs `site` loaded."""
-        return rules.HeldGrant(
-            id=self.id,
-            role=self.role,
-            scope=_SCOPE(self.scope),
-            site_path=self.site.path if self.site else None,
-            device_id=self.device_id,
+    def limits(self) -> rules.Limits:
+        """What bounds it beside its place."""
+        return rules.Limits(
+            amount_max_minor=self.amount_max_minor,
+            amount_per_day_max_minor=self.amount_per_day_max_minor,
+            currency=self.currency,
+            hours=rules.Hours.of(self.hours) if self.hours else None,
+            expires_at=self.expires_at,
+            mfa_max_age_s=self.mfa_max_age_s,
         )
 
     @property
@@ -132,18 +245,57 @@ class Grant(Model):
         return Location(site_path=self.site.path if self.site else None, device_id=self.device_id)
 
     @property
-    def principal(self) -> Principal:
+    def principal(self) -> Grantee:
         """Whom the grant is for."""
-        return Principal(kind=self.principal_kind, id=self.principal_id)  # type: ignore[arg-type]
+        return Grantee(self.principal_kind, self.principal_id)
 
 
 class PolicyRevision(models.Model):
-    """One row: how often the organization's grants have changed. Changing them locks it."""
+    """One row: how often grants, roles, groups or the tree of sites have changed. Changing them locks it."""
 
     privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
 
     id = models.SmallIntegerField(primary_key=True)
     revision = models.BigIntegerField()
+    token = models.UUIDField(null=True, blank=True)
+    """Another one with each change, and never one that was there before, not even after a rollback."""
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="access_policyrevision_one")]
+
+
+class DailySpend(models.Model):
+    """What a principal took on one day by one grant that is limited by the day. The place's own day."""
+
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
+
+    id = models.BigAutoField(primary_key=True)
+    # Not a foreign key: what was spent is still known when the grant is taken away.
+    grant_id = models.UUIDField()
+    principal_id = models.UUIDField()
+    day = models.DateField()
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["grant_id", "principal_id", "day"], name="access_dailyspend_once"),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="access_dailyspend_positive"),
+        ]
+
+
+class Spending(models.Model):
+    """One part of a `DailySpend`, so that it can be given back once."""
+
+    privileges: ClassVar[frozenset[str]] = frozenset({"DELETE"})
+
+    id = models.BigAutoField(primary_key=True)
+    source = models.CharField(max_length=64)
+    """The public id of what it was spent on."""
+    daily = models.ForeignKey(DailySpend, on_delete=models.PROTECT, related_name="+", db_index=False)
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source"], name="access_spending_once"),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="access_spending_positive"),
+        ]

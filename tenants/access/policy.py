@@ -1,23 +1,26 @@
-"""Decisions and grants: who may do what, who gives and takes it."""
+"""Grants: who gives and takes them, and what nobody may."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from engine.api.access import SOMEWHERE
+from engine import ids
+from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, InvalidInput, NotFound
 from engine.principals import SYSTEM, Principal
 from shared.accounts import selectors as accounts
-from tenants.access import rules, selectors
-from tenants.access.models import Grant
-from tenants.access.permissions import OWNER, ROLES, Role
+from tenants.access import limiting, rules, selectors, snapshot
+from tenants.access.deciding import Facts
+from tenants.access.models import GROUP, Grant, Grantee
+from tenants.access.permissions import OWNER
+from tenants.access.selectors import RoleView
 from tenants.audit import services as audit
 from tenants.sites import selectors as sites
-from tenants.sites.rules import Location, Reach
+from tenants.sites.rules import Location, paths_above
 
 
 class UnknownRole(InvalidInput):
@@ -42,11 +45,18 @@ class LastOwner(Conflict):
     title = "The last owner cannot be removed"
 
 
-_device_lookup: Callable[[UUID], Location | None] | None = None
+class GrantExists(Conflict):
+    """The role is given there already, within other limits. Take it away first."""
+
+    code = "grant_exists"
+    title = "The role is given there already, within other limits"
 
 
-def register_device_lookup(lookup: Callable[[UUID], Location | None]) -> None:
-    """Tell how to find where a device stands (None: no such device).
+_device_lookup: Callable[[Iterable[UUID]], Mapping[UUID, Location]] | None = None
+
+
+def register_device_lookup(lookup: Callable[[Iterable[UUID]], Mapping[UUID, Location]]) -> None:
+    """Tell how to find where devices stand; those that do not exist are left out.
 
     Devices lie above access in the order of apps, so their app hands this in when it starts.
     """
@@ -54,70 +64,61 @@ def register_device_lookup(lookup: Callable[[UUID], Location | None]) -> None:
     _device_lookup = lookup
 
 
-def check(*, principal: Principal, permission: str, resource: Any = None) -> rules.Decision:
-    """May `principal` do `permission` there? Default is no. One query, whatever there is.
-
-    `resource` is anything with a `location` (tenants.sites.rules.Location). None, or a resource
-    without one, asks about the organization as a whole; `SOMEWHERE` asks whether it is held at all.
-    """
-    if principal.kind == "operator":
-        return rules.decide_for_operator(principal=principal, permission=permission)
-    return rules.decide(
-        principal=principal,
-        permission=permission,
-        grants=selectors.grants_of(principal),
-        where=_where(resource),
-    )
-
-
-def reach(*, principal: Principal, permission: str) -> Reach:
-    """Over what `principal` holds `permission`, to filter a list by. One query."""
-    if principal.kind == "operator":
-        return Reach(everywhere=rules.decide_for_operator(principal=principal, permission=permission).allowed)
-    return rules.reach(principal=principal, permission=permission, grants=selectors.grants_of(principal))
-
-
 def grant_role(
     *,
-    principal: Principal,
+    principal: Principal | Grantee,
     role: str,
     scope: str = rules.Scope.ORGANIZATION,
     site_id: UUID | None = None,
     device_id: UUID | None = None,
+    limits: Mapping[str, Any] | None = None,
     by: Principal = SYSTEM,
+    clock: Clock = utc_now,
 ) -> Grant:
-    """Give `principal` a role over the organization, a site's subtree or one device.
+    """Give a principal, or a group, a role over the organization, a site's subtree or one device.
 
-    Giving it twice gives the same grant. The platform itself (`SYSTEM`) may give any role, everybody
-    else at most what they hold there. Raises UnknownRole, InvalidInput (scope, site_id, device_id),
-    CannotGrantMore.
+    Giving it twice gives the same grant; one that has expired makes room. The platform itself (`SYSTEM`)
+    may give any role, everybody else at most what they hold there. Raises UnknownRole, InvalidInput
+    (scope, site_id, device_id, limits), CannotGrantMore, GrantExists.
     """
-    chosen = _role(role, principal)
+    now = clock()
     with transaction.atomic():
         bump_policy_revision()
+        chosen = _role(role, principal)
+        columns = limiting.columns(
+            limits=limits or {},
+            role=role,
+            permissions=chosen.permissions,
+            kind=selectors.kind_within(principal),
+            now=now,
+        )
         where, site = _target(scope=scope, site_id=site_id, device_id=device_id)
-        require_mastery(giver=by, role=chosen, where=where)
-        grant, is_new = Grant.objects.select_related("site").get_or_create(
+        grant = Grant(
             principal_kind=principal.kind,
             principal_id=principal.id,
             role=role,
             scope=scope,
             site=site,
             device_id=device_id,
-            defaults={"created_by": by.public_id},
+            created_by=by.public_id,
+            created_at=now,
+            **columns,
         )
-        if is_new:
-            audit.write(
-                action="grant.created",
-                actor=by,
-                resource=grant.public_id,
-                detail=_described(grant),
-            )
+        require_mastery(giver=by, permissions=chosen.permissions, limits=grant.limits, where=where, what=role)
+        same = _same(grant)
+        if same is not None:
+            if same.expires_at is None or same.expires_at > now:
+                if limiting.as_told(same) != limiting.as_told(grant):
+                    raise GrantExists(field="limits")
+                return same
+            delete_grant(same, by=by)
+        grant.save(force_insert=True)
+        audit.write(action="grant.created", actor=by, resource=grant.public_id, detail=described(grant), clock=clock)
     return grant
 
 
 def revoke_grant(*, grant_id: UUID, by: Principal) -> None:
-    """Take a role away; it is gone from the next request on.
+    """Take a role away; it is gone from the next decision on.
 
     Raises NotFound, CannotGrantMore, LastOwner.
     """
@@ -126,7 +127,7 @@ def revoke_grant(*, grant_id: UUID, by: Principal) -> None:
         grant = selectors.grants().filter(id=grant_id).first()
         if grant is None:
             raise NotFound
-        require_mastery(giver=by, role=ROLES[grant.role], where=grant.location)
+        require_mastery_over(giver=by, grants=[grant])
         delete_grant(grant, by=by)
         if grant.role == OWNER:
             require_an_owner()
@@ -134,45 +135,94 @@ def revoke_grant(*, grant_id: UUID, by: Principal) -> None:
 
 def delete_grant(grant: Grant, *, by: Principal) -> None:
     """Delete one grant with its audit entry. The caller holds the policy's lock."""
-    audit.write(action="grant.deleted", actor=by, resource=grant.public_id, detail=_described(grant))
+    audit.write(action="grant.deleted", actor=by, resource=grant.public_id, detail=described(grant))
     grant.delete()
 
 
-def require_mastery(*, giver: Principal, role: Role, where: Location) -> None:
-    """Raises CannotGrantMore unless `giver` holds all of `role` over `where`, or is the platform."""
+def require_mastery(
+    *,
+    giver: Principal,
+    permissions: Iterable[str],
+    where: Location,
+    limits: rules.Limits = rules.NO_LIMITS,
+    what: str,
+    clock: Clock = utc_now,
+) -> None:
+    """Raises CannotGrantMore unless `giver` holds all of it over `where`, as widely, or is the platform."""
     if giver.kind == "system":
         return
-    lacking = rules.lacking_to_hand_out(giver=giver, role=role, grants=selectors.grants_of(giver), where=where)
+    lacking = rules.lacking_to_hand_out(
+        giver=giver,
+        permissions=permissions,
+        limits=limits,
+        where=where,
+        holdings=snapshot.holdings_of(giver),
+        circumstances=rules.Circumstances(at=clock()),
+        facts=Facts(),
+    )
     if lacking:
         raise CannotGrantMore(
-            f"The role {role.name} needs permissions that you do not hold there.",
+            f"The role {what} needs permissions that you do not hold there, or not as widely.",
             missing=sorted(lacking),
         )
 
 
 def require_mastery_of(*, giver: Principal, subject: Principal) -> None:
-    """Raises CannotGrantMore unless `giver` holds everything that `subject` was given.
+    """Raises CannotGrantMore unless `giver` holds everything that `subject` was given, by groups too.
 
     Whoever can take an account over, by a new secret or a new invitation, has what the account has.
     """
-    for grant in selectors.grants_of(subject):
-        where = Location(site_path=grant.site_path, device_id=grant.device_id)
-        require_mastery(giver=giver, role=ROLES[grant.role], where=where)
+    for grant in snapshot.holdings_of(subject):
+        require_mastery(
+            giver=giver, permissions=grant.permissions, limits=grant.limits, where=grant.place, what=grant.role
+        )
+
+
+def require_mastery_over(*, giver: Principal, grants: Iterable[Grant], where: Location | None = None) -> None:
+    """Raises CannotGrantMore unless `giver` could give each of the grants, or could give it over `where`."""
+    for grant in grants:
+        found = selectors.role_named(grant.role)
+        require_mastery(
+            giver=giver,
+            permissions=found.permissions if found else (),
+            limits=grant.limits,
+            where=where or grant.location,
+            what=grant.role,
+        )
+
+
+def allow_move(*, path: str, new_parent_path: str, by: Principal) -> None:
+    """A site is about to move: whoever holds something over its new surroundings gets it over the site.
+
+    So that is a grant, and needs what a grant needs. Raises CannotGrantMore.
+    """
+    bump_policy_revision()
+    gained = set(paths_above(new_parent_path)) - set(paths_above(path))
+    if gained:
+        reaching = selectors.grants().filter(site__path__in=gained)
+        require_mastery_over(giver=by, grants=reaching, where=Location(site_path=path))
 
 
 def require_an_owner() -> None:
-    """Raises LastOwner when no active member holds the owner's role. Call under the policy's lock."""
+    """Raises LastOwner when no active member holds the owner's role. Call under the policy's lock.
+
+    Constraints hold the rest: an owner's grant has no limits, and is a member's own and not a group's.
+    """
     owners = Grant.objects.filter(principal_kind="member", role=OWNER, scope=rules.Scope.ORGANIZATION)
     if not accounts.has_active_user(user_ids=owners.values_list("principal_id", flat=True)):
         raise LastOwner("Make somebody else an owner first.")
 
 
 def bump_policy_revision() -> int:
-    """Count a change of the policy; until the transaction ends nobody else can change it."""
+    """Count a change of the policy; until the transaction ends nobody else can change it.
+
+    Decisions that are kept are good for a token, which is another one with each change.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO access_policyrevision (id, revision) VALUES (1, 1)"
-            " ON CONFLICT (id) DO UPDATE SET revision = access_policyrevision.revision + 1"
+            "INSERT INTO access_policyrevision (id, revision, token) VALUES (1, 1, gen_random_uuid())"
+            " ON CONFLICT (id) DO UPDATE"
+            " SET revision = access_policyrevision.revision + 1, token = excluded.token"
             " RETURNING revision"
         )
         row = cursor.fetchone()
@@ -180,19 +230,54 @@ def bump_policy_revision() -> int:
     return revision
 
 
-def _where(resource: Any) -> Location | rules.Somewhere:
-    if resource is SOMEWHERE:
-        return rules.SOMEWHERE
-    location = getattr(resource, "location", None)
-    return location if isinstance(location, Location) else rules.EVERYWHERE
+def locations_of(device_ids: Iterable[UUID]) -> Mapping[UUID, Location]:
+    """Where devices stand, without those that do not exist."""
+    return _device_lookup(device_ids) if _device_lookup else {}
 
 
-def _role(name: str, principal: Principal) -> Role:
-    role = ROLES.get(name)
+def find_device(device_id: UUID, *, field: str) -> Location:
+    """Where the device stands. Raises InvalidInput (`field`) when there is no such device."""
+    found = locations_of([device_id]).get(device_id)
+    if found is None:
+        raise InvalidInput("No device has this id.", field=field)
+    return found
+
+
+def described(grant: Grant) -> dict[str, Any]:
+    """The grant as the audit log tells of it: enough to know what it was. Needs `site` loaded."""
+    told: dict[str, Any] = {"principal": grant.principal.public_id, "role": grant.role, "scope": grant.scope}
+    if grant.site is not None:
+        told["site"] = grant.site.public_id
+    if grant.device_id is not None:
+        told["device"] = ids.encode("dev", grant.device_id)
+    limits = limiting.as_told(grant)
+    return told | ({"limits": limits} if limits else {})
+
+
+def _same(grant: Grant) -> Grant | None:
+    return (
+        selectors.grants()
+        .filter(
+            principal_kind=grant.principal_kind,
+            principal_id=grant.principal_id,
+            role=grant.role,
+            scope=grant.scope,
+            site=grant.site,
+            device_id=grant.device_id,
+        )
+        .first()
+    )
+
+
+def _role(name: str, principal: Principal | Grantee) -> RoleView:
+    role = selectors.role_named(name)
     if role is None:
-        raise UnknownRole(f"Choose one of: {', '.join(sorted(ROLES))}.", field="role")
-    if principal.kind not in role.kinds:
-        raise UnknownRole(f"The role {name} is not for a {principal.kind}.", field="role")
+        raise UnknownRole("There is no such role, see GET /v1/roles.", field="role")
+    if principal.kind == GROUP and name == OWNER:
+        raise UnknownRole("An owner is a member by name: a group could be emptied.", field="role")
+    kind = selectors.kind_within(principal)
+    if kind not in role.kinds:
+        raise UnknownRole(f"The role {name} is not for a {kind}.", field="role")
     return role
 
 
@@ -213,24 +298,3 @@ def _target(*, scope: str, site_id: UUID | None, device_id: UUID | None) -> tupl
     if device_id is not None:
         return find_device(device_id, field="device_id"), None
     return rules.EVERYWHERE, None
-
-
-def find_device(device_id: UUID, *, field: str) -> Location:
-    """Where the device stands. Raises InvalidInput (`field`) when there is no such device."""
-    found = _device_lookup(device_id) if _device_lookup else None
-    if found is None:
-        raise InvalidInput("No device has this id.", field=field)
-    return found
-
-
-def _described(grant: Grant) -> dict[str, str]:
-    described = {
-        "principal": grant.principal.public_id,
-        "role": grant.role,
-        "scope": grant.scope,
-    }
-    if grant.site is not None:
-        described["site"] = grant.site.public_id
-    if grant.device_id is not None:
-        described["device"] = str(grant.device_id)
-    return described

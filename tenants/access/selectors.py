@@ -1,30 +1,118 @@
-"""Reads of grants and apps."""
+"""Reads of roles, groups, grants and apps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from engine.errors import NotFound
-from engine.principals import Principal
-from tenants.access.models import App, Grant
+from engine.permissions import PERMISSIONS
+from engine.principals import Principal, PrincipalKind
+from tenants.access import snapshot
+from tenants.access.models import GROUP, App, Grant, Grantee, Group, GroupMembership, Role
+from tenants.access.permissions import ROLES
 from tenants.access.rules import HeldGrant
 
-HOLDERS = frozenset({"member", "app", "device"})
+
+@dataclass(frozen=True, slots=True)
+class RoleView:
+    """A role, built in (`row` None) or the organization's own."""
+
+    name: str
+    meaning: str
+    permissions: frozenset[str]
+    kinds: frozenset[PrincipalKind]
+    row: Role | None = None
+
+    @property
+    def public_id(self) -> str | None:
+        """The id by which it is changed, None for a built-in one."""
+        return self.row.public_id if self.row else None
+
+    @property
+    def updated_at(self) -> datetime | None:
+        return self.row.updated_at if self.row else None
+
+
+def roles() -> list[RoleView]:
+    """Every role: the built-in ones, then the organization's own by name."""
+    built_in = [RoleView(one.name, one.meaning, one.permissions, one.kinds) for one in ROLES.values()]
+    return built_in + [as_role(row) for row in Role.objects.order_by("name")]
+
+
+def role_named(name: str) -> RoleView | None:
+    """The role of that name. No query for a built-in one."""
+    built_in = ROLES.get(name)
+    if built_in is not None:
+        return RoleView(name, built_in.meaning, built_in.permissions, built_in.kinds)
+    row = Role.objects.filter(name=name).first()
+    return as_role(row) if row else None
+
+
+def role(*, role_id: UUID) -> RoleView:
+    """One of the organization's own roles. Raises NotFound."""
+    row = Role.objects.filter(id=role_id).first()
+    if row is None:
+        raise NotFound
+    return as_role(row)
+
+
+def as_role(row: Role) -> RoleView:
+    """A role of the organization's own."""
+    return RoleView(row.name, row.meaning, frozenset(row.permissions), kinds_of(row.permissions), row=row)
+
+
+def kinds_of(permissions: Iterable[str]) -> frozenset[PrincipalKind]:
+    """Who can use all of the permissions; nobody when they have no user in common."""
+    kinds = [PERMISSIONS[name].kinds for name in permissions if name in PERMISSIONS]
+    return frozenset.intersection(*kinds) if kinds else frozenset()
+
+
+def groups() -> QuerySet[Group]:
+    """Every group of the organization."""
+    return Group.objects.all()
+
+
+def group(*, group_id: UUID) -> Group:
+    """One group. Raises NotFound."""
+    found = Group.objects.filter(id=group_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def memberships(*, group_id: UUID) -> QuerySet[GroupMembership]:
+    """Who is in a group."""
+    return GroupMembership.objects.select_related("group").filter(group_id=group_id)
+
+
+def kind_within(principal: Principal | Grantee) -> str:
+    """What a principal is; of a group, what its members are. Raises NotFound for a group that is not there."""
+    if principal.kind == GROUP:
+        return group(group_id=principal.id).kind
+    return principal.kind
 
 
 def grants_of(principal: Principal) -> list[HeldGrant]:
-    """What the principal was given. One query; none for principals that hold no grants."""
-    if principal.kind not in HOLDERS:
-        return []
-    rows = Grant.objects.select_related("site").filter(principal_kind=principal.kind, principal_id=principal.id)
-    return [row.held for row in rows]
+    """What the principal holds, directly and by groups. One query; none for those who hold no grants."""
+    return list(snapshot.holdings_of(principal))
 
 
 def grants() -> QuerySet[Grant]:
     """Every grant of the organization, with its site."""
     return Grant.objects.select_related("site")
+
+
+def grant(*, grant_id: UUID) -> Grant:
+    """One grant with its site. Raises NotFound."""
+    found = grants().filter(id=grant_id).first()
+    if found is None:
+        raise NotFound
+    return found
 
 
 def apps() -> QuerySet[App]:

@@ -1,11 +1,13 @@
 """What other apps call: decisions, grants, members, apps and signing keys.
 
-`policy`, `members`, `clients` and `signing` say how.
+`deciding`, `policy`, `roles`, `groups`, `spending`, `members`, `clients` and `signing` say how.
 """
 
 from __future__ import annotations
 
 from tenants.access.clients import create_app, deactivate_app, rotate_secret
+from tenants.access.deciding import check, reach, visible_to
+from tenants.access.groups import add_to_group, create_group, delete_group, remove_from_group, rename_group
 from tenants.access.impersonation import sign_impersonation_token
 from tenants.access.members import (
     deactivate_member,
@@ -13,30 +15,37 @@ from tenants.access.members import (
     invite_member,
     renew_invitation,
 )
-from tenants.access.policy import (
-    check,
-    grant_role,
-    reach,
-    register_device_lookup,
-    revoke_grant,
-)
+from tenants.access.policy import grant_role, register_device_lookup, revoke_grant
+from tenants.access.roles import create_role, delete_role, update_role
 from tenants.access.signing import create_signing_key, ensure_signing_key, rotate_signing_key
+from tenants.access.spending import give_back, spend
 
 __all__ = [
+    "add_to_group",
     "check",
     "create_app",
+    "create_group",
+    "create_role",
     "create_signing_key",
     "deactivate_app",
     "deactivate_member",
+    "delete_group",
+    "delete_role",
     "ensure_owner",
     "ensure_signing_key",
+    "give_back",
     "grant_role",
     "invite_member",
     "reach",
     "register_device_lookup",
+    "remove_from_group",
+    "rename_group",
     "renew_invitation",
     "revoke_grant",
     "rotate_secret",
     "rotate_signing_key",
     "sign_impersonation_token",
+    "spend",
+    "update_role",
+    "visible_to",
 ]

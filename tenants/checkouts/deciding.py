@@ -7,11 +7,13 @@ from uuid import UUID
 from django.db import transaction
 
 from engine.clock import Clock, utc_now
+from tenants.access import services as access
 from tenants.audit import services as audit
 from tenants.checkouts import finishing, pins, policy, rules
 from tenants.checkouts.events import CheckoutRecognised
 from tenants.checkouts.models import Checkout
 from tenants.checkouts.rules import Judgement, Reason, State
+from tenants.devices import selectors as devices
 from tenants.events import services as events
 from tenants.identity import services as identity
 from tenants.identity.adapters.matcher import Search
@@ -56,6 +58,8 @@ def decide(*, checkout: Checkout, found: Search, pin: str | None, clock: Clock =
             state, reason = lacking
             finishing.finish(row, state=state, reason=reason, at=clock())
             return row
+        if not _allowed(row, clock=clock):
+            return row
         _make_payment(row, person_id=person.id, clock=clock)
         return row
 
@@ -93,6 +97,23 @@ def _lacking(row: Checkout, best: Candidate, *, pin: str | None, rows: rules.Pol
         person_id=best.person_id,
         confirmation=rules.Confirmation(claimed_person=row.claimed_person_id, pin_accepted=accepted),
     )
+
+
+def _allowed(row: Checkout, *, clock: Clock) -> bool:
+    """Ask access again: what held when the frame came may be gone, or used up by a frame beside this one."""
+    decision = access.spend(
+        principal=finishing.principal_of(row),
+        permission=finishing.PERMISSION,
+        resource=devices.device(device_id=row.device_id),
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        source=row.public_id,
+        clock=clock,
+    )
+    row.grant_id = decision.grant_id or row.grant_id
+    if not decision.allowed:
+        finishing.finish(row, state=State.DECLINED, reason=rules.reason_of_access(decision.reason), at=clock())
+    return decision.allowed
 
 
 def _make_payment(row: Checkout, *, person_id: UUID, clock: Clock) -> None:

@@ -14,6 +14,7 @@ from engine import ids, outbox
 from engine.clock import Clock, utc_now
 from engine.outbox import Postpone
 from engine.principals import Principal
+from tenants.access import services as access
 from tenants.audit import services as audit
 from tenants.checkouts import rules
 from tenants.checkouts.events import (
@@ -34,6 +35,7 @@ from tenants.payments import services as payments
 
 E = TypeVar("E", bound=CheckoutEvent)
 
+PERMISSION = "checkout.create"
 COMMAND = "checkout.updated"
 _EVENTS: dict[State, type[CheckoutEvent]] = {
     State.APPROVED: CheckoutApproved,
@@ -165,6 +167,8 @@ def finish(row: Checkout, *, state: State, reason: str, at: datetime) -> None:
     row.reason = reason
     if state in TERMINAL:
         row.finished_at = at
+        if state != State.APPROVED:
+            access.give_back(source=row.public_id)
     row.save()
     audit.write(
         action=f"checkout.{state}",

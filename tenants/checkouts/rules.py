@@ -62,6 +62,8 @@ class Reason(StrEnum):
     PERMISSION_DENIED = "permission_denied"
     CURRENCY_MISMATCH = "currency_mismatch"
     AMOUNT_ABOVE_LIMIT = "amount_above_limit"
+    DAILY_AMOUNT_ABOVE_LIMIT = "daily_amount_above_limit"
+    OUTSIDE_HOURS = "outside_hours"
     PROBE_STALE = "probe_stale"
     PROBE_FROM_THE_FUTURE = "probe_from_the_future"
     PROBE_REPLAYED = "probe_replayed"
@@ -80,6 +82,19 @@ class Reason(StrEnum):
     NO_PROVIDER_ACCOUNT = "no_provider_account"
     PAYMENT_REFUSED = "payment_refused"
     PAYMENT_IN_REVIEW = "payment_in_review"
+
+
+_OF_ACCESS = {
+    "amount_above_limit": Reason.AMOUNT_ABOVE_LIMIT,
+    "daily_amount_above_limit": Reason.DAILY_AMOUNT_ABOVE_LIMIT,
+    "outside_hours": Reason.OUTSIDE_HOURS,
+    "currency_not_allowed": Reason.CURRENCY_MISMATCH,
+}
+
+
+def reason_of_access(reason: str) -> Reason:
+    """What a device is told when access refuses: limits by name, everything else in one word."""
+    return _OF_ACCESS.get(reason, Reason.PERMISSION_DENIED)
 
 
 class IllegalStepError(RuntimeError):

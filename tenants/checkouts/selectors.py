@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from engine.errors import NotFound
 from engine.principals import Principal
 from tenants.access import services as access
 from tenants.checkouts.models import Checkout
 from tenants.checkouts.rules import TERMINAL
+from tenants.sites import selectors as sites
 
 
 def checkouts(*, visible_to: Principal) -> QuerySet[Checkout]:
     """The checkouts at the sites and devices that a principal may see."""
     reach = access.reach(principal=visible_to, permission="checkouts.read")
-    found = Checkout.objects.select_related("site")
-    if reach.everywhere:
-        return found
-    within = Q(device_id__in=reach.device_ids)
-    for path in reach.site_paths:
-        within |= Q(site__path__startswith=path)
-    return found.filter(within)
+    within = sites.within(reach, site_path="site__path", device_id="device_id")
+    return Checkout.objects.select_related("site").filter(within)
 
 
 def checkout(*, checkout_id: UUID) -> Checkout:

@@ -28,7 +28,6 @@ from tenants.identity.adapters.matcher import VectorRefused
 
 CONFIRMATION_WITHIN = timedelta(minutes=5)
 CANDIDATES = 5
-PERMISSION = "checkout.create"
 
 
 class InvalidSignature(DomainError):
@@ -126,7 +125,14 @@ def _find(asked: Asked) -> Checkout | None:
 
 def _begin(asked: Asked, *, at: datetime) -> Checkout:
     device = devices.device(device_id=asked.device.id)
-    decision = access.check(principal=asked.device, permission=PERMISSION, resource=device)
+    decision = access.check(
+        principal=asked.device,
+        permission=finishing.PERMISSION,
+        resource=device,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        clock=lambda: at,
+    )
     rows = policy.current_policy()
     confirms, confirmation_fault = _confirmed_checkout(asked, at=at)
     checkout = Checkout.objects.create(
@@ -152,7 +158,7 @@ def _begin(asked: Asked, *, at: datetime) -> Checkout:
         created_at=at,
     )
     is_fresh = _use_up(asked.probe, checkout=checkout, at=at)
-    refused = None if decision.allowed else Reason.PERMISSION_DENIED
+    refused = None if decision.allowed else rules.reason_of_access(decision.reason)
     refused = refused or rules.refusal(
         policy=policy.as_rules(rows),
         evidence=rules.Evidence(

@@ -12,6 +12,6 @@ class DevicesConfig(AppConfig):
     def ready(self) -> None:
         """Tell access, which lies below, where devices stand."""
         from tenants.access.services import register_device_lookup
-        from tenants.devices.selectors import location_of
+        from tenants.devices.selectors import locations
 
-        register_device_lookup(location_of)
+        register_device_lookup(locations)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -20,14 +19,17 @@ class SiteQuerySet(models.QuerySet["Site"]):
         """The site itself and everything under it."""
         return self.filter(path__startswith=site.path)
 
-    def within(self, paths: Sequence[str]) -> SiteQuerySet:
-        """The sites of those paths and everything under them; none when there are no paths."""
-        if not paths:
-            return self.none()
-        wanted = models.Q()
-        for path in paths:
-            wanted |= models.Q(path__startswith=path)
-        return self.filter(wanted)
+
+@models.TextField.register_lookup
+class StartsWithAny(models.Lookup):
+    """`path__startswithany=[...]`: one operator and one parameter, however many prefixes there are."""
+
+    lookup_name = "startswithany"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        path, parameters = self.process_lhs(compiler, connection)
+        return f"{path} ^@ ANY(%s)", [*parameters, self.rhs]
 
 
 class Site(Model):

@@ -21,12 +21,41 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A subtree (an empty path: whatever stands at a site) without some others; of it one device when it is named."""
+
+    path: str
+    except_paths: tuple[str, ...] = ()
+    device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
-    """Over what somebody holds a permission: everywhere, or some subtrees and single devices."""
+    """Over what somebody holds a permission: everywhere, or some subtrees, single devices and regions."""
 
     everywhere: bool = False
     site_paths: tuple[str, ...] = ()
     device_ids: tuple[UUID, ...] = ()
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """The clocks of an organization: its own, and those that sites have set, by the sites' paths."""
+
+    organization: str
+    own: Mapping[str, str]
+
+    def at(self, path: str) -> str:
+        """The time zone of a place: the nearest site's that has set one, else the organization's."""
+        for above in reversed(paths_above(path)):
+            if above in self.own:
+                return self.own[above]
+        return self.organization
+
+    def all(self) -> list[str]:
+        """Every zone in use."""
+        return sorted({self.organization, *self.own.values()})
 
 
 def path_of(site_id: UUID, parent_path: str = "") -> str:
@@ -40,6 +69,11 @@ def path_of(site_id: UUID, parent_path: str = "") -> str:
 def ids_of(path: str) -> list[UUID]:
     """The sites on a path, from the top down."""
     return [UUID(part) for part in path.split("/") if part]
+
+
+def paths_above(path: str) -> list[str]:
+    """The paths of the sites on a path, from the top down, with its own."""
+    return [path[: end + 1] for end, character in enumerate(path) if character == "/"]
 
 
 def lies_within(path: str, ancestor_path: str) -> bool:

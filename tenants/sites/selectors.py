@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from django.db.models import Q
+
 from engine.errors import NotFound
 from engine.principals import Principal
 from engine.tenancy.context import current_organization
@@ -37,9 +39,39 @@ def visible_to(*, principal: Principal, permission: str = "sites.read") -> SiteQ
     if _reach_of is None:
         raise NoReach
     reach = _reach_of(principal=principal, permission=permission)
+    return Site.objects.filter(within(reach, site_path="path", device_id=None))
+
+
+def within(reach: rules.Reach, *, site_path: str, device_id: str | None) -> Q:
+    """A filter for rows that stand where the reach goes: the one SQL twin of a decision.
+
+    `site_path` and `device_id` are the lookups that lead to the path of a row's site and to its device;
+    None when no single device of a site is a row of its own.
+    """
     if reach.everywhere:
-        return Site.objects.all()
-    return Site.objects.within(reach.site_paths)
+        return Q()
+    # No row has no key: a filter that lets nothing through.
+    found = Q(pk__in=[])
+    if reach.site_paths:
+        found |= Q(**{f"{site_path}__startswithany": list(reach.site_paths)})
+    if device_id is not None and reach.device_ids:
+        found |= Q(**{f"{device_id}__in": reach.device_ids})
+    for region in reach.regions:
+        if region.device_id is not None and device_id is None:
+            continue
+        inside = Q(**{f"{site_path}__startswith": region.path})
+        if region.except_paths:
+            inside &= ~Q(**{f"{site_path}__startswithany": list(region.except_paths)})
+        if region.device_id is not None:
+            inside &= Q(**{str(device_id): region.device_id})
+        found |= inside
+    return found
+
+
+def zones() -> rules.Zones:
+    """Every clock of the organization. One query."""
+    own = Site.objects.exclude(time_zone="").values_list("path", "time_zone")
+    return rules.Zones(organization=current_organization().time_zone, own=dict(own))
 
 
 def site(*, site_id: UUID) -> Site:

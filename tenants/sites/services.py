@@ -5,15 +5,16 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, TextField, Value
 from django.db.models.functions import Concat, Substr
 
+from engine import ids
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, InvalidInput, NotFound
-from engine.ids import uuid7
 from engine.principals import Principal
 from tenants.audit import services as audit
 from tenants.sites import rules
@@ -51,6 +52,21 @@ class UnknownTimeZone(InvalidInput):
     title = "Unknown time zone"
 
 
+class AllowMove(Protocol):
+    """Asked in the transaction of a move, before anything changes; refuses by raising."""
+
+    def __call__(self, *, path: str, new_parent_path: str, by: Principal) -> None: ...
+
+
+_allow_move: AllowMove | None = None
+
+
+def set_allow_move(allow: AllowMove) -> None:
+    """Tell whom to ask before a site moves. Access, which lies above sites, does at start."""
+    global _allow_move
+    _allow_move = allow
+
+
 class _Unset:
     """Says that an argument was not given, where None is a value."""
 
@@ -75,7 +91,7 @@ def create(
     with transaction.atomic():
         _lock_tree()
         parent = parent_site(parent_id)
-        site_id = uuid7()
+        site_id = ids.uuid7()
         site = Site(
             id=site_id,
             parent=parent,
@@ -87,8 +103,17 @@ def create(
         )
         _check_depth(site.path)
         _save(site, is_new=True)
-        audit.write(action="site.created", actor=by, resource=site.public_id, detail={"name": site.name})
+        audit.write(action="site.created", actor=by, resource=site.public_id, detail=described(site), clock=clock)
     return site
+
+
+def described(site: Site) -> dict[str, str | None]:
+    """The site as the audit log tells of it: enough to know the tree as it was."""
+    return {
+        "name": site.name,
+        "parent": ids.encode(Site.id_prefix, site.parent_id) if site.parent_id else None,
+        "time_zone": site.time_zone,
+    }
 
 
 def update(
@@ -113,14 +138,16 @@ def update(
             raise NotFound
         if guard is not None:
             guard(site)
+        before = described(site)
         changed = _apply(site, name=name, time_zone=time_zone)
         if not isinstance(parent_id, _Unset) and parent_id != site.parent_id:
-            _move(site, parent_site(parent_id))
+            _move(site, parent_site(parent_id), by=by)
             changed.append("parent_id")
         if changed:
             site.updated_at = clock()
             _save(site, is_new=False)
-            audit.write(action="site.updated", actor=by, resource=site.public_id, detail={"changed": changed})
+            detail = {"changed": changed, "before": before, "after": described(site)}
+            audit.write(action="site.updated", actor=by, resource=site.public_id, detail=detail, clock=clock)
     return site
 
 
@@ -136,10 +163,12 @@ def _apply(site: Site, *, name: str | None, time_zone: str | None) -> list[str]:
     return changed
 
 
-def _move(site: Site, parent: Site | None) -> None:
+def _move(site: Site, parent: Site | None, *, by: Principal) -> None:
     """Rewrite the paths of everything beneath; the site itself is saved by the caller."""
     if parent is not None and rules.lies_within(parent.path, site.path):
         raise SiteCycle("The new parent stands under this site.", field="parent_id")
+    if _allow_move is not None:
+        _allow_move(path=site.path, new_parent_path=parent.path if parent else "", by=by)
     old, new = site.path, rules.path_of(site.id, parent.path if parent else "")
     beneath = Site.objects.beneath(site).exclude(id=site.id)
     deepest = max((path for path in beneath.values_list("path", flat=True)), key=len, default=old)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +15,7 @@ from engine.principals import SYSTEM, Principal, PrincipalKind
 from tenants.access import rules
 from tenants.access.permissions import OWNER, PERMISSIONS, ROLES
 from tenants.access.rules import HeldGrant, Reason, Scope
-from tenants.sites.rules import Location, path_of
+from tenants.sites.rules import Location, Zones, path_of
 
 MEMBER = Principal(kind="member", id=uuid4())
 DEVICE = Principal(kind="device", id=uuid4())
@@ -24,7 +27,34 @@ ELSEWHERE_PATH = path_of(ELSEWHERE)
 
 def _grant(role: str = "admin", **where: str | UUID) -> HeldGrant:
     scope = Scope.SITE if "site_path" in where else Scope.DEVICE if "device_id" in where else Scope.ORGANIZATION
-    return HeldGrant(id=uuid4(), role=role, scope=scope, **where)  # type: ignore[arg-type]
+    permissions = ROLES[role].permissions if role in ROLES else frozenset()
+    return HeldGrant(id=uuid4(), role=role, scope=scope, permissions=permissions, **where)  # type: ignore[arg-type]
+
+
+class _Facts:
+    """Nothing spent, and one clock everywhere."""
+
+    def zones(self) -> Zones:
+        return Zones("UTC", {})
+
+    def spent(self, *, principal: Principal, grants: Any, day: Any) -> dict[UUID, int]:
+        return {}
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def _decide(
+    principal: Principal, permission: str, grants: Iterable[HeldGrant], where: Location | rules.Somewhere
+) -> rules.Decision:
+    return rules.decide(
+        principal=principal,
+        permission=permission,
+        holdings=rules.Holdings(grants),
+        where=where,
+        circumstances=rules.Circumstances(at=NOW),
+        facts=_Facts(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +79,7 @@ def _grant(role: str = "admin", **where: str | UUID) -> HeldGrant:
     ],
 )
 def test_decides(grants: list[HeldGrant], permission: str, where: Location | rules.Somewhere, reason: Reason) -> None:
-    decision = rules.decide(principal=MEMBER, permission=permission, grants=grants, where=where)
+    decision = _decide(MEMBER, permission, grants, where)
 
     assert decision.reason is reason
     assert decision.allowed is (reason is Reason.GRANTED)
@@ -62,7 +92,7 @@ def test_a_token_confines_what_roles_allow() -> None:
     grants = [_grant("admin")]
 
     def asked(permission: str) -> Reason:
-        return rules.decide(principal=app, permission=permission, grants=grants, where=rules.EVERYWHERE).reason
+        return _decide(app, permission, grants, rules.EVERYWHERE).reason
 
     assert asked("people.read") is Reason.GRANTED
     assert asked("people.write") is Reason.TOKEN_SCOPE
@@ -74,12 +104,7 @@ def test_devices_take_payments_and_nothing_else() -> None:
     allowed = {
         name
         for name in PERMISSIONS
-        if rules.decide(
-            principal=DEVICE,
-            permission=name,
-            grants=[_grant(role) for role in ROLES],
-            where=rules.EVERYWHERE,
-        ).allowed
+        if _decide(DEVICE, name, [_grant(role) for role in ROLES], rules.EVERYWHERE).allowed
     }
 
     assert allowed == {"checkout.create"}
@@ -133,8 +158,10 @@ def test_agrees_with_a_naive_reference_and_with_its_own_filter(
         for one in grants
     )
 
-    decision = rules.decide(principal=principal, permission=permission, grants=grants, where=place)
-    reach = rules.reach(principal=principal, permission=permission, grants=grants)
+    decision = _decide(principal, permission, grants, place)
+    reach = rules.reach(
+        principal=principal, permission=permission, holdings=rules.Holdings(grants), at=NOW, facts=_Facts()
+    )
 
     assert decision.allowed == expected
     assert expected == (
@@ -146,11 +173,19 @@ def test_agrees_with_a_naive_reference_and_with_its_own_filter(
 
 @given(grants=_GRANTS, place=_PLACES, role=st.sampled_from(sorted(ROLES)))
 def test_who_may_hand_a_role_out_could_do_all_of_it(grants: list[HeldGrant], place: Location, role: str) -> None:
-    lacking = rules.lacking_to_hand_out(giver=MEMBER, role=ROLES[role], grants=grants, where=place)
+    lacking = rules.lacking_to_hand_out(
+        giver=MEMBER,
+        permissions=ROLES[role].permissions,
+        limits=rules.NO_LIMITS,
+        where=place,
+        holdings=rules.Holdings(grants),
+        circumstances=rules.Circumstances(at=NOW),
+        facts=_Facts(),
+    )
 
     for name in ROLES[role].permissions - lacking:
         own = PERMISSIONS[name].handed_out_with or name
-        assert rules.decide(principal=MEMBER, permission=own, grants=grants, where=place).allowed
+        assert _decide(MEMBER, own, grants, place).allowed
 
 
 def test_what_each_role_is_for() -> None:
@@ -165,6 +200,6 @@ def test_what_each_role_is_for() -> None:
 
 
 def test_the_platform_itself_holds_no_grants() -> None:
-    decision = rules.decide(principal=SYSTEM, permission="people.read", grants=[_grant(OWNER)], where=rules.EVERYWHERE)
+    decision = _decide(SYSTEM, "people.read", [_grant(OWNER)], rules.EVERYWHERE)
 
     assert decision.reason is Reason.WRONG_KIND
