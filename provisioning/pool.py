@@ -42,7 +42,7 @@ _STALE = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """A schema and its role. Both end alike, and say nothing about the organization."""
+    """A schema and its role. Both are called alike, and say nothing about the organization."""
 
     schema: str
     role: str
@@ -74,8 +74,9 @@ def claim() -> Names:
 
 def new_names() -> Names:
     """Names that no schema and no role of this server has."""
-    opaque = secrets.token_hex(_OPAQUE_BYTES)
-    return Names(schema=f"o_{opaque}", role=f"ks_o_{opaque}")
+    # One name for both: that is what lets the wall's path be `"$user"`.
+    name = f"ks_o_{secrets.token_hex(_OPAQUE_BYTES)}"
+    return Names(schema=name, role=name)
 
 
 def stocks() -> list[Stock]:

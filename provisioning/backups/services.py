@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from engine import ids
 from engine.errors import Conflict, NotFound
 from engine.principals import Principal
 from engine.tenancy.context import public_schema
-from provisioning import flows, organizations, schemas
+from provisioning import flows, organizations, pool, schemas
 from provisioning.backups import archive, keys, places, versions
 from provisioning.backups.archive import ArchiveRefusedError, Manifest
 from provisioning.models import Backup, Flow, FlowKind, FlowStatus
@@ -24,8 +23,6 @@ from provisioning.organizations import OrganizationGoneError
 from shared.operator_log import services as operator_log
 from shared.organizations.models import GONE, Organization, OrganizationStatus
 from shared.plans.models import Plan
-
-_OPAQUE_BYTES = 10
 
 
 class Mode(StrEnum):
@@ -90,13 +87,13 @@ def request_restore(*, location: str, by: Principal, mode: Mode | None = None) -
     versions.require_known(manifest)
     organization_id = UUID(manifest.organization)
     keys.refuse_offboarded(organization_id)
-    opaque = secrets.token_hex(_OPAQUE_BYTES)
+    names = pool.new_names()
     parameters: dict[str, Any] = {
         "location": location,
         "backup_id": manifest.backup,
         "fingerprint": manifest.fingerprint,
-        "schema": f"o_{opaque}",
-        "role": f"ks_o_{opaque}",
+        "schema": names.schema,
+        "role": names.role,
     }
     if manifest.fingerprint != schemas.fingerprint():
         parameters["migrations"] = manifest.migrations

@@ -14,21 +14,21 @@ from tests.harness.live import LiveDatabase
 OBSTACLES = {
     "trigger": """
         SELECT tgrelid::regclass::text || '.' || tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
-        WHERE NOT tgisinternal AND c.relnamespace::regnamespace::text LIKE 'o\\_%'
+        WHERE NOT tgisinternal AND c.relnamespace::regnamespace::text LIKE 'ks\\_o\\_%'
     """,
     "foreign key to or from another schema": """
         SELECT k.conrelid::regclass::text || '.' || k.conname FROM pg_constraint k
         JOIN pg_class a ON a.oid = k.conrelid JOIN pg_class b ON b.oid = k.confrelid
         WHERE k.contype = 'f' AND a.relnamespace <> b.relnamespace
     """,
-    "function": "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace::regnamespace::text LIKE 'o\\_%'",
+    "function": "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace::regnamespace::text LIKE 'ks\\_o\\_%'",
     "view, rule or foreign table": """
         SELECT oid::regclass::text FROM pg_class
-        WHERE relnamespace::regnamespace::text LIKE 'o\\_%' AND (relkind IN ('v', 'm', 'f') OR relhasrules)
+        WHERE relnamespace::regnamespace::text LIKE 'ks\\_o\\_%' AND (relkind IN ('v', 'm', 'f') OR relhasrules)
     """,
     "column default that names another schema": """
         SELECT d.adrelid::regclass::text FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid
-        WHERE c.relnamespace::regnamespace::text LIKE 'o\\_%'
+        WHERE c.relnamespace::regnamespace::text LIKE 'ks\\_o\\_%'
           AND pg_get_expr(d.adbin, d.adrelid) ~ '(public|ext|o_[a-z0-9_]+)\\.'
           AND pg_get_expr(d.adbin, d.adrelid) !~ ('^nextval\\(''' || c.relnamespace::regnamespace::text || '\\.')
     """,
@@ -60,22 +60,22 @@ def test_an_organizations_schema_holds_nothing_that_citus_refuses(database, obst
     [
         (
             "trigger",
-            "CREATE TRIGGER planted BEFORE UPDATE ON o_test_a.sites_site"
+            "CREATE TRIGGER planted BEFORE UPDATE ON ks_o_test_a.sites_site"
             " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         ),
         (
             "foreign key to or from another schema",
-            "ALTER TABLE o_test_a.sites_site ADD planted uuid REFERENCES public.organizations_organization (id)",
+            "ALTER TABLE ks_o_test_a.sites_site ADD planted uuid REFERENCES public.organizations_organization (id)",
         ),
         (
             "foreign key to or from another schema",
-            "ALTER TABLE public.organizations_domain ADD planted uuid REFERENCES o_test_a.sites_site (id)",
+            "ALTER TABLE public.organizations_domain ADD planted uuid REFERENCES ks_o_test_a.sites_site (id)",
         ),
-        ("function", "CREATE FUNCTION o_test_a.planted() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
-        ("view, rule or foreign table", "CREATE VIEW o_test_a.planted AS SELECT 1 AS one"),
+        ("function", "CREATE FUNCTION ks_o_test_a.planted() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+        ("view, rule or foreign table", "CREATE VIEW ks_o_test_a.planted AS SELECT 1 AS one"),
         (
             "column default that names another schema",
-            "CREATE SEQUENCE o_test_b.s; CREATE TABLE o_test_a.planted (id int DEFAULT nextval('o_test_b.s'))",
+            "CREATE SEQUENCE ks_o_test_b.s; CREATE TABLE ks_o_test_a.planted (id int DEFAULT nextval('ks_o_test_b.s'))",
         ),
     ],
 )

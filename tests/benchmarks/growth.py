@@ -32,7 +32,7 @@ import psycopg
 
 from devkit.embedded import embedded
 from engine.tenancy import roles
-from tests.benchmarks.growth_variants.child import schema_of
+from tests.benchmarks.growth_variants.child import name_of
 from tests.benchmarks.interleaved import Ratio, report
 from tests.benchmarks.routing_variants.child import LOGIN_SECRET
 
@@ -94,7 +94,7 @@ class Site:
             rows = owner.execute(
                 "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
                 " AND NOT relispartition AND relname <> 'django_migrations' ORDER BY 1",
-                [schema_of(0)],
+                [name_of(0)],
             ).fetchall()
         self.tables = [name for (name,) in rows]
         return 1000 * taken / ORGANIZATIONS
@@ -125,15 +125,15 @@ class Site:
             kinds = admin.execute(
                 "SELECT CASE c.relkind WHEN 'r' THEN 'tables' WHEN 'i' THEN 'indexes' WHEN 'S' THEN 'sequences'"
                 " ELSE 'other' END, count(*) FROM pg_class c WHERE relnamespace = %s::regnamespace GROUP BY 1",
-                [schema_of(0)],
+                [name_of(0)],
             ).fetchall()
             toast = admin.execute(
                 "SELECT 2 * count(*), (SELECT sum(pg_relation_size(c.oid)) FROM pg_class c"
                 " WHERE relnamespace = %(schema)s::regnamespace)::bigint FROM pg_class"
                 " WHERE relnamespace = %(schema)s::regnamespace AND reltoastrelid <> 0",
-                {"schema": schema_of(0)},
+                {"schema": name_of(0)},
             ).fetchone()
-            redundant = admin.execute(_REDUNDANT, [schema_of(0)]).fetchall()
+            redundant = admin.execute(_REDUNDANT, [name_of(0)]).fetchall()
         relations = dict(kinds)
         relations["toast_tables_and_their_indexes"], own_bytes = toast or (0, 0)
         grown = (self._bytes() - self.bytes_before) // ORGANIZATIONS
@@ -167,7 +167,7 @@ def shared_out(numbers: list[int], way: str) -> list[list[int]]:
     """Which process gets which requests."""
     shares: list[list[int]] = [[] for _ in range(PROCESSES)]
     for turn, number in enumerate(numbers):
-        shares[turn % PROCESSES if way == "in_turns" else crc32(schema_of(number).encode()) % PROCESSES].append(number)
+        shares[turn % PROCESSES if way == "in_turns" else crc32(name_of(number).encode()) % PROCESSES].append(number)
     return shares
 
 

@@ -97,7 +97,7 @@ def make_ours(admin: str) -> str:
     )
     with psycopg.connect(owner, autocommit=True) as connection:
         for number in range(ORGANIZATIONS):
-            schema, role = f"o_{number}", f"ks_o_bench_{number}"
+            schema = role = f"ks_o_bench_{number}"
             roles.create_organization_role(connection, role=role)
             roles.create_organization_schema(connection, schema=schema, role=role)
             connection.execute(f"CREATE TABLE {schema}.bench_item {TABLE}")
@@ -127,7 +127,7 @@ def _through_pgbouncer(admin: str, urls: dict[str, str], folder: Path) -> dict[s
         program=program,
         designs={
             "stock": bouncer.Design(urls["stock"], direct=urls["stock"], schema="o{}"),
-            "ours": bouncer.Design(urls["ours"], direct=_database(admin, "ours"), schema="o_{}"),
+            "ours": bouncer.Design(urls["ours"], direct=_database(admin, "ours"), schema="ks_o_bench_{}"),
         },
         progress=_say,
     )

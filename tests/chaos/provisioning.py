@@ -189,7 +189,7 @@ def compare_living(this: Run, slug: str, organization_id: UUID) -> None:
             if count != 1:
                 wrong.append(f"{slug} has {count} {what}")
         tables = "SELECT count(*) FROM pg_tables WHERE schemaname = %s"
-        if _one(owner, tables, schema) != _one(owner, tables, "o_test_a"):
+        if _one(owner, tables, schema) != _one(owner, tables, "ks_o_test_a"):
             wrong.append(f"{slug} is not complete")
         if _one(owner, "SELECT count(*) FROM pg_roles WHERE rolname = %s", role) != 1:
             wrong.append(f"{slug} has no role")
@@ -282,7 +282,7 @@ def _archive_faults(slug: str, store: Any, said: dict[str, Any]) -> Iterator[str
 
 def _stray(owner: psycopg.Connection[Any]) -> list[str]:
     rows = owner.execute(
-        "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'o\\_%' AND nspname NOT IN"
+        "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ks\\_o\\_%' AND nspname NOT IN"
         " (SELECT schema_name FROM public.organizations_organization"
         "  UNION SELECT schema_name FROM public.provisioning_readyschema)"
     ).fetchall()

@@ -273,7 +273,7 @@ class _Story:
 def _build(sandbox: SandboxProcess, receiver: Receiver, size: Size, index: int) -> House:
     """An organization with keys, people who can pay, and a back office that hears of it."""
     opaque = f"{number_of_run():08x}{index:04}"
-    schema, role = f"o_{opaque}", f"ks_o_{opaque}"
+    schema = role = f"ks_o_{opaque}"
     slug = f"house-{index}"
     with public_schema():
         row = Organization.objects.create(

@@ -28,21 +28,21 @@ def halves_are_noticed(owner: psycopg.Connection[tuple[object, ...]]) -> None:
 
     def faults() -> tuple[int, int]:
         found = Found()
-        compare(owner, ["o_test_a", "o_test_b"], found)
+        compare(owner, ["ks_o_test_a", "ks_o_test_b"], found)
         return len(found.half), len(found.unknown)
 
     # The release that planted them is gone: its fingerprints are known no more, so both are in unknown states.
     assert faults() == (0, 2)
-    owner.execute("ALTER TABLE o_test_a.sites_site DROP COLUMN shade")
+    owner.execute("ALTER TABLE ks_o_test_a.sites_site DROP COLUMN shade")
     assert faults() == (1, 2)
-    owner.execute("DROP INDEX o_test_a.planted_name")
+    owner.execute("DROP INDEX ks_o_test_a.planted_name")
     with pytest.raises(psycopg.errors.UniqueViolation):
-        owner.execute("CREATE UNIQUE INDEX CONCURRENTLY planted_name ON o_test_a.sites_site (time_zone)")
+        owner.execute("CREATE UNIQUE INDEX CONCURRENTLY planted_name ON ks_o_test_a.sites_site (time_zone)")
     assert faults() == (2, 2)
-    assert invalid_indexes(owner) == ["o_test_a.planted_name"]
-    owner.execute("UPDATE o_test_b.sites_site SET colour = NULL WHERE name = 'seed-0'")
+    assert invalid_indexes(owner) == ["ks_o_test_a.planted_name"]
+    owner.execute("UPDATE ks_o_test_b.sites_site SET colour = NULL WHERE name = 'seed-0'")
     assert faults() == (3, 2)
-    owner.execute("DELETE FROM o_test_b.django_migrations WHERE name = %s", [COLUMN])
+    owner.execute("DELETE FROM ks_o_test_b.django_migrations WHERE name = %s", [COLUMN])
     assert faults() == (4, 3)
 
 
@@ -74,6 +74,6 @@ def test_a_fingerprint_without_its_column_is_noticed_and_lost_connections_are_no
         assert (found.half, found.unknown) == ([], [])
         assert fleet.steps_done() == 4 * len(fleet.schemas)
         # What a migrator would leave that writes the fingerprint and not the column.
-        fleet.owner.execute("ALTER TABLE o_test_a.sites_site DROP COLUMN colour")
+        fleet.owner.execute("ALTER TABLE ks_o_test_a.sites_site DROP COLUMN colour")
         compare(fleet.owner, fleet.schemas, found)
-        assert [text.partition(":")[0] for text in found.half] == ["o_test_a", "o_test_a"]
+        assert [text.partition(":")[0] for text in found.half] == ["ks_o_test_a", "ks_o_test_a"]

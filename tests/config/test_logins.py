@@ -50,7 +50,7 @@ class Installation:
         return self._reads(self.url(ACME, logins.password(SECRET, role=ACME, version=version)))
 
     def _reads(self, url: str) -> bool:
-        settings = settings_sql(Scope(ACME, ("o_acme",))).encode()
+        settings = settings_sql(Scope(ACME, (ACME,))).encode()
         try:
             with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
                 connection.execute(settings + b"SELECT whose FROM things")
@@ -66,8 +66,8 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         assert made.run("bootstrap").exit_code == 0
         with psycopg.connect(made.url("ks_owner"), autocommit=True) as owner:
             roles.create_organization_role(owner, role=ACME)
-            roles.create_organization_schema(owner, schema="o_acme", role=ACME)
-            owner.execute("CREATE TABLE o_acme.things (whose text)")
+            roles.create_organization_schema(owner, schema=ACME, role=ACME)
+            owner.execute(f"CREATE TABLE {ACME}.things (whose text)")
         yield made
 
 

@@ -17,7 +17,7 @@ from engine.matcher_client import MatcherClient, MatcherRefused, MatcherUnavaila
 from engine.service_tokens import OrganizationClaims
 
 KEY = Ed25519PrivateKey.generate()
-ACME = OrganizationClaims(id=UUID(int=1), schema_name="o_1", role_name="ks_o_1")
+ACME = OrganizationClaims(id=UUID(int=1), schema_name="ks_o_1", role_name="ks_o_1")
 
 
 class Matcher(ThreadingHTTPServer):

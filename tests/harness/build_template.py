@@ -42,7 +42,7 @@ def build(database: str) -> None:
     for letter, currency in (("a", "EUR"), ("b", "USD")):
         slug = f"org-{letter}"
         # Named after the database: roles belong to the server, and other checkouts' tests use it too.
-        schema, role = f"o_test_{letter}", f"ks_o_test_{letter}"
+        schema = role = f"ks_o_test_{letter}"
         with public_schema():
             row = Organization.objects.create(
                 slug=slug,

@@ -206,7 +206,7 @@ def _superuser(database: str) -> str:
 
 @contextmanager
 def _town(count: int, *, name: str = "") -> Iterator[Town]:
-    names = [(f"ks_o_{TOWN}_{name}{number}", f"o_{TOWN}_{name}{number}") for number in range(count)]
+    names = [(f"ks_o_{TOWN}_{name}{number}",) * 2 for number in range(count)]
     try:
         with live_database() as database:
             with psycopg.connect(database.owner_url, autocommit=True) as owner:

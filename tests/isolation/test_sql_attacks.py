@@ -62,7 +62,7 @@ GENERAL = {
     "another's role": "SET LOCAL ROLE ks_owner",
     "another's session": "SET SESSION AUTHORIZATION ks_owner",
     "sessions of others": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ks_owner'",
-    "statistics": "SELECT most_common_vals FROM pg_stats WHERE schemaname = 'o_test_b'",
+    "statistics": "SELECT most_common_vals FROM pg_stats WHERE schemaname = 'ks_o_test_b'",
     "passwords": "SELECT rolpassword FROM pg_authid",
     "extension": "CREATE EXTENSION dblink",
 }

@@ -61,7 +61,7 @@ def test_the_matchers_login_can_do_nothing_by_itself(matcher_database: LiveDatab
         psycopg.connect(matcher_database.app_url) as login,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        login.execute("SELECT * FROM o_test_a.identity_template")
+        login.execute("SELECT * FROM ks_o_test_a.identity_template")
 
 
 def database_of(w: World, isolation: str) -> Database:

@@ -117,9 +117,9 @@ def test_a_schema_and_role_that_do_not_belong_together_reach_nothing(w: World, s
     schemas = {
         "a": w.a.schema_name,
         "b": w.b.schema_name,
-        "none": "o_nothing",
+        "none": "ks_o_nothing",
         "public": "public",
-        "quoted": 'o_test_a"; SELECT 1; --',
+        "quoted": 'ks_o_test_a"; SELECT 1; --',
     }
     roles = {
         "a": w.a.role_name,

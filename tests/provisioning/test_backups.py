@@ -369,7 +369,7 @@ def test_the_command_line_backs_up_verifies_restores_and_says_what_to_do(
     status, said, error = keystead("org", "restore", blob, "--as-copy")
     assert (status, said) == (0, "org-a is restored and active."), error
     assert "drop-superseded org-a" in error
-    assert "o_test_a dropped" in keystead("org", "drop-superseded", "org-a")[2]
+    assert "ks_o_test_a dropped" in keystead("org", "drop-superseded", "org-a")[2]
     status, _, error = keystead("org", "restore", str(tmp_path / "nothing"))
     assert (status, "No such file" in error) == (1, True)
 

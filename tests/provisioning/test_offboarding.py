@@ -225,21 +225,20 @@ def _made(live_db: LiveDatabase, slug: str) -> Organization:
 
 def _superseded(live_db: LiveDatabase, row: Organization) -> destruction.Holdings:
     """What a restore has taken out of use, and what another has not finished, besides what lives."""
-    unfinished = {"schema": "o_unfinished", "role": f"ks_o_unfinished_{row.id.hex[-12:]}"}
-    superseded = {"old_schema": "o_superseded", "old_role": f"ks_o_superseded_{row.id.hex[-12:]}"}
+    unfinished, superseded = (f"ks_o_{what}_{row.id.hex[-12:]}" for what in ("unfinished", "superseded"))
     with psycopg.connect(live_db.owner_url, autocommit=True) as owner:
-        for parameters, status in ((superseded, FlowStatus.SUCCEEDED), (unfinished, FlowStatus.CANCELLED)):
-            schema, role = parameters.values()
-            owner.execute(f"CREATE SCHEMA {schema}")
-            owner.execute(f"CREATE ROLE {role}")
-            owner.execute(f"CREATE TABLE {schema}.access_signingkey (key text)")
+        for name, old, status in ((superseded, "old_", FlowStatus.SUCCEEDED), (unfinished, "", FlowStatus.CANCELLED)):
+            parameters = {f"{old}schema": name, f"{old}role": name}
+            owner.execute(f"CREATE SCHEMA {name}")
+            owner.execute(f"CREATE ROLE {name}")
+            owner.execute(f"CREATE TABLE {name}.access_signingkey (key text)")
             with public_schema():
                 Flow.objects.create(
                     kind=FlowKind.RESTORE, organization=row, status=status, step=DONE, parameters=parameters
                 )
     with public_schema():
         held = destruction.holdings(row)
-    assert {"o_superseded", "o_unfinished", row.schema_name} == set(held.schemas)
+    assert {superseded, unfinished, row.schema_name} == set(held.schemas)
     with live_db.as_owner():
         assert len(destruction.remains(held)) == 6
     return held

@@ -69,7 +69,7 @@ def test_a_request_claims_a_ready_schema_and_its_flow_makes_no_other(live_db, mo
 def test_without_a_ready_schema_the_flow_makes_one(live_db):
     flow = requested()
     assert flow.organization.schema_fingerprint == ""
-    assert flow.organization.role_name == f"ks_{flow.organization.schema_name}"
+    assert flow.organization.role_name == flow.organization.schema_name
     with live_db.as_owner():
         steps.make_schema(flow)
     assert flow.organization.schema_name in in_catalog(live_db)

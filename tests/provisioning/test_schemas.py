@@ -36,8 +36,8 @@ def claimed(database: LiveDatabase) -> str:
 @pytest.fixture
 def baked(live_db: LiveDatabase) -> str:
     with live_db.as_owner():
-        schemas.create(schema="o_baked", role="ks_o_baked")
-    return "o_baked"
+        schemas.create(schema="ks_o_baked", role="ks_o_baked")
+    return "ks_o_baked"
 
 
 def test_cold_from_the_pool_and_migrated_are_the_same(live_db, org_a: OrganizationContext, baked):
@@ -49,7 +49,7 @@ def test_cold_from_the_pool_and_migrated_are_the_same(live_db, org_a: Organizati
 
 def test_whoever_is_born_where_a_login_secret_is_known_can_log_in(live_db, settings, baked):
     """In role mode too, so that an installation can go to login mode while organizations are made."""
-    role, (secret,) = f"ks_{baked}", settings.DATABASE_LOGIN_SECRETS
+    role, (secret,) = baked, settings.DATABASE_LOGIN_SECRETS
     with psycopg.connect(live_db.owner_url, autocommit=True) as owner:
         known = logins.Logins([secret], ask=lambda asked: logins.versions(owner, role=asked))
         with known.open(role, lambda word: psycopg.connect(live_db.app_url, user=role, password=word)) as own:
@@ -118,7 +118,7 @@ def test_a_script_of_other_migrations_is_refused(tmp_path, monkeypatch):
 
 def test_without_the_owners_login_nothing_is_defined():
     with pytest.raises(schemas.OwnerLoginMissingError):
-        schemas.create(schema="o_nobody", role="ks_o_nobody")
+        schemas.create(schema="ks_o_nobody", role="ks_o_nobody")
 
 
 def test_the_names_of_a_schema_never_stand_in_the_script():

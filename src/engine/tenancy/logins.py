@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import sql
 
+from engine.tenancy.wall import ROLES_OWN_PATH
+
 Connection = TypeVar("Connection", bound="psycopg.Connection[Any]")
 
 SECRET_CHARACTERS_MIN: Final = 32
@@ -64,8 +66,7 @@ def give(connection: psycopg.Connection[Any], *, role: str, secret: str, version
     _reset_defaults(connection, role=role)
     word = verifier(password(secret, role=role, version=version))
     connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(word)))
-    # A login that has entered no context finds nothing by name.
-    connection.execute(sql.SQL("ALTER ROLE {} SET search_path = ''").format(name))
+    connection.execute(sql.SQL(f"ALTER ROLE {{}} SET search_path = {ROLES_OWN_PATH}").format(name))
     connection.execute(sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(name))
     row = connection.execute("SELECT has_parameter_privilege('log_min_error_statement', 'SET')").fetchone()
     if row and row[0]:

@@ -6,7 +6,7 @@ ks_router        reads which organization a host belongs to.
 ks_platform      works on the platform's own tables.
 ks_relay         reads and acknowledges the outbox.
 ks_organization  group of all organizations' roles: may use schema public to send to the outbox.
-ks_o_...         one per organization, see `create_organization_role`.
+ks_o_...         one per organization, see `create_organization_role`. Its schema has the same name.
 
 In login mode (engine.tenancy.logins) ks_router, ks_platform, ks_relay and the organizations' roles
 log in themselves, and ks_app may only find out which version their passwords have.
@@ -22,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from engine.tenancy import logins
+from engine.tenancy.wall import ROLES_OWN_PATH
 
 OWNER = "ks_owner"
 APP = "ks_app"
@@ -96,9 +97,9 @@ def _create_logins(admin: psycopg.Connection[Any], *, owner: Login, app: Login) 
             )
         )
     _create_role(admin, APP, "LOGIN NOINHERIT", password=app.password)
-    for name in (OWNER, APP):
-        # A login that has entered no context finds nothing by name.
-        admin.execute(sql.SQL("ALTER ROLE {} SET search_path = ''").format(sql.Identifier(name)))
+    for name, path in ((OWNER, "''"), (APP, ROLES_OWN_PATH)):
+        # A login that has entered no context finds nothing by name: no schema is called ks_app.
+        admin.execute(sql.SQL(f"ALTER ROLE {{}} SET search_path = {path}").format(sql.Identifier(name)))
         admin.execute(sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(sql.Identifier(name)))
     _keep_statements_out_of_the_log(admin)
 

@@ -8,6 +8,9 @@ A psycopg connection carries a `Wall`; a `WalledCursor` asks it, before every st
 (PostgreSQL, "Multiple Statements in a Simple Query"). In a transaction the settings go with its
 first statement. Either way they end with the transaction, so there is nothing to leak to the
 next user of a pooled connection, and a statement that is cancelled takes its settings with it.
+
+An organization's schema is called like its role. Where the session's path is `"$user", pg_temp`, which
+PostgreSQL resolves for the role of the moment, `SET LOCAL ROLE` alone therefore sets both (ADR 0079).
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ _TRANSACTION_CONTROL = re.compile(
     r"\s*(?P<verb>SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START\s+TRANSACTION|END|ABORT)\b", re.IGNORECASE
 )
 _ROLLBACKS = ("ROLLBACK", "ABORT")
-_SETTINGS_STATEMENTS = 2
+ROLES_OWN_PATH = '"$user", pg_temp'
+"""The path of the logins that carry the wall: whatever role is set finds its own schema."""
+_ROLES_OWN_PATH = ROLES_OWN_PATH.encode()
 
 
 class WallError(RuntimeError):
@@ -57,12 +62,17 @@ class Scope:
     schemas: tuple[str, ...]
     settings: bytes = field(init=False, compare=False, repr=False)
     """`settings_sql` of this scope, made once."""
+    settings_on_own_path: bytes = field(init=False, compare=False, repr=False)
+    """What suffices where the session's path is `ROLES_OWN_PATH`."""
 
     def __post_init__(self) -> None:
         for name in (*self.schemas, *((self.role,) if self.role else ())):
             if not _IDENTIFIER.match(name) or name.startswith("pg_"):
                 raise WallError(f"not an identifier that Keystead makes: {name!r}")
-        object.__setattr__(self, "settings", settings_sql(self).encode())
+        settings = settings_sql(self).encode()
+        object.__setattr__(self, "settings", settings)
+        follows = self.role is not None and self.schemas == (self.role,)
+        object.__setattr__(self, "settings_on_own_path", _role_sql(self).encode() if follows else settings)
 
 
 @lru_cache(maxsize=8192)
@@ -76,9 +86,13 @@ def settings_sql(scope: Scope) -> str:
 
     pg_temp is named last because PostgreSQL otherwise searches it first.
     """
-    role = f'"{scope.role}"' if scope.role else "NONE"
     path = ", ".join(f'"{name}"' for name in scope.schemas)
-    return f"SET LOCAL ROLE {role};SET LOCAL search_path TO {path + ', ' if path else ''}pg_temp;"
+    return f"{_role_sql(scope)}SET LOCAL search_path TO {path + ', ' if path else ''}pg_temp;"
+
+
+def _role_sql(scope: Scope) -> str:
+    role = f'"{scope.role}"' if scope.role else "NONE"
+    return f"SET LOCAL ROLE {role};"
 
 
 class Wall:
@@ -112,7 +126,12 @@ class Wall:
                 f"this transaction belongs to {bound.schemas or ('nobody',)}; commit it "
                 f"before entering {scope.schemas or ('nobody',)}"
             )
-        return None if self._sent is scope else scope.settings
+        if self._sent is scope:
+            return None
+        # The server reports its path with each answer (PostgreSQL 18), so whatever else has set it is noticed.
+        if pgconn.parameter_status(b"search_path") == _ROLES_OWN_PATH:
+            return scope.settings_on_own_path
+        return scope.settings
 
     def sent(self, scope: Scope, status: int) -> None:
         """Note that the settings of `scope` took effect; `status` is the one after them."""
@@ -223,7 +242,7 @@ class WalledCursor(ClientCursor[Row]):
 
     def _set_results(self, results: list[PGresult]) -> None:
         # The SETs answer too; the caller asked for neither.
-        super()._set_results(results[_SETTINGS_STATEMENTS:] if self._ahead else results)
+        super()._set_results(results[self._ahead.count(b";") :] if self._ahead else results)
 
     def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         self._send_settings_first("executemany")

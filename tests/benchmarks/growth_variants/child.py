@@ -25,11 +25,8 @@ WEIGH_EVERY = 25
 ONE = ("access_principal", "access_grant", "identity_person", "identity_template", "payments_payment")
 
 
-def schema_of(number: int) -> str:
-    return f"o_bench_{number}"
-
-
-def role_of(number: int) -> str:
+def name_of(number: int) -> str:
+    """What the schema and the role of an organization are called."""
     return f"ks_o_bench_{number}"
 
 
@@ -37,7 +34,7 @@ def entering(variant: str) -> Callable[[int], AbstractContextManager[Any]]:
     if variant == "stock":
         from django_tenants.utils import schema_context
 
-        return lambda number: schema_context(schema_of(number))
+        return lambda number: schema_context(name_of(number))
     from engine.tenancy.context import OrganizationContext, organization
 
     def enter(number: int) -> AbstractContextManager[Any]:
@@ -45,8 +42,8 @@ def entering(variant: str) -> Callable[[int], AbstractContextManager[Any]]:
             OrganizationContext(
                 id=UUID(int=number),
                 slug=f"bench-{number}",
-                schema_name=schema_of(number),
-                role_name=role_of(number),
+                schema_name=name_of(number),
+                role_name=name_of(number),
                 issuer=f"http://bench-{number}.test",
                 environment="live",
                 cell="default",

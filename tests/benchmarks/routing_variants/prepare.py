@@ -31,7 +31,7 @@ def main() -> None:
                 plan=plan,
                 issuer=f"http://o{number}.{BASE}",
                 environment="test",
-                schema_name=f"o_{number}",
+                schema_name=f"ks_o_bench_{number}",
                 role_name=f"ks_o_bench_{number}",
                 time_zone="UTC",
                 locale="en",

@@ -14,10 +14,10 @@ def probes(live_db: LiveDatabase) -> Iterator[LiveDatabase]:
     `public.probe` with a secret of the platform."""
     with psycopg.connect(live_db.owner_url, autocommit=True) as owner:
         for letter in "ab":
-            owner.execute(f"CREATE TABLE o_test_{letter}.probe (id serial PRIMARY KEY, whose text)")
-            owner.execute(f"INSERT INTO o_test_{letter}.probe (whose) VALUES ('{letter}')")
-        owner.execute("CREATE TABLE o_test_b.only_b (whose text)")
-        owner.execute("INSERT INTO o_test_b.only_b VALUES ('b')")
+            owner.execute(f"CREATE TABLE ks_o_test_{letter}.probe (id serial PRIMARY KEY, whose text)")
+            owner.execute(f"INSERT INTO ks_o_test_{letter}.probe (whose) VALUES ('{letter}')")
+        owner.execute("CREATE TABLE ks_o_test_b.only_b (whose text)")
+        owner.execute("INSERT INTO ks_o_test_b.only_b VALUES ('b')")
         owner.execute("CREATE TABLE public.probe (id serial PRIMARY KEY, whose text)")
         owner.execute("INSERT INTO public.probe (whose) VALUES ('platform')")
     yield live_db

@@ -18,7 +18,7 @@ from engine.tenancy.context import (
     routing_schema,
 )
 from engine.tenancy.postgres.base import Cursor
-from engine.tenancy.wall import ContextSwitchError, Scope, Wall, WallError, settings_sql
+from engine.tenancy.wall import ROLES_OWN_PATH, ContextSwitchError, Scope, Wall, WallError, settings_sql
 from tests.harness import environment
 
 WHOSE = "SELECT whose FROM probe"
@@ -56,6 +56,8 @@ def test_settings_and_query_are_one_message(probes, org_a, tmp_path):
     assert len(sent) == 1
     assert "SET LOCAL ROLE" in sent[0]
     assert "FROM probe" in sent[0]
+    # The path follows the role by itself.
+    assert "search_path" not in sent[0]
 
 
 def test_settings_end_with_the_statement(probes, org_a):
@@ -64,7 +66,59 @@ def test_settings_end_with_the_statement(probes, org_a):
     with psycopg.ClientCursor(connection.connection) as bare:
         bare.execute("SELECT current_user::text, current_setting('search_path')")
         login = org_a.role_name if environment.ISOLATION == "login" else "ks_app"
-        assert bare.fetchone() == (login, '""')
+        assert bare.fetchone() == (login, ROLES_OWN_PATH)
+
+
+def test_a_login_outside_every_context_finds_nothing_by_name(probes):
+    with psycopg.connect(probes.app_url) as bare, pytest.raises(psycopg.errors.UndefinedTable):
+        bare.execute(WHOSE)
+
+
+@pytest.mark.parametrize("stale", ["ks_o_test_b, pg_temp", "public", "''", "pg_temp"])
+def test_a_path_that_something_else_left_on_the_session_is_noticed(probes, org_a, stale):
+    with organization(org_a):
+        assert one(WHOSE) == "a"
+        with psycopg.ClientCursor(connection.connection) as bare:
+            bare.execute(f"SET search_path TO {stale}")
+        assert one(WHOSE) == "a"
+        with transaction.atomic():
+            assert one(WHOSE) == "a"
+        with psycopg.ClientCursor(connection.connection) as bare:
+            bare.execute("RESET search_path")
+        assert one(WHOSE) == "a"
+
+
+def test_a_path_that_a_statement_sets_ends_with_its_transaction_or_is_noticed(probes, org_a, org_b):
+    with organization(org_a):
+        with transaction.atomic():
+            one("SELECT set_config('search_path', 'public', true)")
+            with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+                one(WHOSE)
+        assert one(WHOSE) == "a"
+        one("SELECT set_config('search_path', 'public', false)")
+        assert one(WHOSE) == "a"
+    with organization(org_b):
+        assert one(WHOSE) == "b"
+
+
+def test_a_path_of_before_a_savepoint_is_not_taken_for_the_roles_own(probes, org_a):
+    with organization(org_a), transaction.atomic():
+        one("SELECT set_config('search_path', 'ks_o_test_b', true)")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            one("SELECT set_config('search_path', '\"$user\", pg_temp', true)")
+            raise ZeroDivisionError
+        # The rollback brought the other path back, and the settings are sent again.
+        assert one(WHOSE) == "a"
+
+
+def test_planted_a_wall_that_does_not_read_the_servers_report_meets_the_role(probes, org_a, monkeypatch):
+    monkeypatch.setattr(Scope, "settings", property(lambda scope: scope.settings_on_own_path))
+    with organization(org_a):
+        for stale in ("ks_o_test_b", "public"):
+            with psycopg.ClientCursor(connection.connection) as bare:
+                bare.execute(f"SET search_path TO {stale}")
+            with pytest.raises(ProgrammingError, match=r"does not exist|permission denied"):
+                one(WHOSE)
 
 
 def test_a_transaction_sends_its_settings_once(probes, org_a):
@@ -246,6 +300,18 @@ def test_threads_keep_their_contexts_apart(probes, org_a, org_b):
 def test_only_identifiers_that_keystead_makes_become_settings(name):
     with pytest.raises(WallError):
         settings_sql(Scope(name or None, (name,)))
+
+
+def test_the_role_alone_is_set_only_where_it_names_the_schema():
+    assert Scope("ks_o_1", ("ks_o_1",)).settings_on_own_path == b'SET LOCAL ROLE "ks_o_1";'
+    for scope in (
+        Scope("ks_o_1", ("ks_o_2",)),
+        Scope("ks_o_1", ("ks_o_1", "ext")),
+        Scope(None, ("ks_o_1",)),
+        Scope(None, ()),
+    ):
+        assert scope.settings_on_own_path == scope.settings
+        assert scope.settings.count(b";") == 2
 
 
 def test_recycling_after_many_organizations(probes, org_a, org_b, settings):

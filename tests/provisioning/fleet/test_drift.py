@@ -141,7 +141,7 @@ def test_who_has_no_drift_is_not_read(fleet_db, monkeypatch):
     structure_read = structure.read
     monkeypatch.setattr(structure, "read", reading)
     assert found() == {"org-a": (), "org-b": (), one.slug: ()}
-    assert not {"o_test_a", "o_test_b", one.schema_name} & set(read)
+    assert not {"ks_o_test_a", "ks_o_test_b", one.schema_name} & set(read)
     told = keystead(fleet_db, "drift")
     assert (told.returncode, told.stdout) == (0, "")
     assert "organizations compared: 3; no drift" in told.stderr

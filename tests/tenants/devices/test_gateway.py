@@ -326,7 +326,7 @@ async def test_a_socket_to_a_schema_that_went_out_of_use_is_closed(
 
     try:
         async with ready_line(served, device) as opened:
-            await sync_to_async(switch)("o_restored")
+            await sync_to_async(switch)("ks_o_restored")
             async with asyncio.timeout(5):
                 assert await opened.close_code() == Close.REVOKED
     finally:

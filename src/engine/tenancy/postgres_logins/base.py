@@ -63,6 +63,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     self._exchange(scope.role)
         super().ensure_connection()
 
+    def _cursor(self, name: str | None = None) -> Any:
+        self.ensure_connection()
+        return super()._cursor(name)
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         scope = entered_scope()
         return self._take(scope.role if scope else None)
