@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import psycopg
 import pytest
@@ -114,6 +115,7 @@ def test_a_path_of_before_a_savepoint_is_not_taken_for_the_roles_own(probes, org
 def test_planted_a_wall_that_does_not_read_the_servers_report_meets_the_role(probes, org_a, monkeypatch):
     monkeypatch.setattr(Scope, "settings", property(lambda scope: scope.settings_on_own_path))
     with organization(org_a):
+        assert one(WHOSE) == "a"
         for stale in ("ks_o_test_b", "public"):
             with psycopg.ClientCursor(connection.connection) as bare:
                 bare.execute(f"SET search_path TO {stale}")
@@ -160,11 +162,13 @@ def test_rollback_to_savepoint_sends_the_settings_again(probes, org_a):
 
 def test_planted_a_wall_that_does_not_forget_at_a_savepoint_loses_its_role(probes, org_a, monkeypatch):
     monkeypatch.setattr(Wall, "forget", lambda self: None)
-    with organization(org_a), pytest.raises(ProgrammingError), transaction.atomic():
+    # A login of its own has no other role, and its path follows it: there the settings are not missed.
+    missed = pytest.raises(ProgrammingError) if environment.ISOLATION == "role" else nullcontext()
+    with organization(org_a), missed, transaction.atomic():
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             assert one(WHOSE) == "a"
             raise ZeroDivisionError
-        one(WHOSE)
+        assert one(WHOSE) == "a"
 
 
 def test_an_earlier_statements_settings_do_not_count_for_a_later_transaction(probes, org_a, org_b):
