@@ -37,7 +37,9 @@ def fill(database: LiveDatabase, size: int) -> list[ReadySchema]:
 def in_catalog(database: LiveDatabase) -> set[str]:
     """Schemas of organizations and of the pool that really exist."""
     with psycopg.connect(database.owner_url) as owner:
-        return {str(name) for (name,) in owner.execute(r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'o\_%'")}
+        return {
+            str(name) for (name,) in owner.execute(r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ks\_o\_%'")
+        }
 
 
 def role_exists(database: LiveDatabase, role: str) -> bool:

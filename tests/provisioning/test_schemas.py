@@ -16,7 +16,7 @@ from tests.harness.live import LiveDatabase
 
 def structure(database: LiveDatabase, schema: str) -> str:
     server = os.environ["KEYSTEAD_TEST_POSTGRES_URL"].rsplit("/", 1)[0]
-    return dumped.structure(database_url=f"{server}/{database.name}", schema=schema, role=f"ks_{schema}")
+    return dumped.structure(database_url=f"{server}/{database.name}", schema=schema, role=schema)
 
 
 def recorded(database: LiveDatabase, schema: str) -> set[tuple[object, ...]]:
@@ -67,7 +67,7 @@ def test_the_recorders_say_the_same(live_db, org_a, baked):
     [
         "ALTER TABLE {}.sites_site RENAME CONSTRAINT sites_site_path TO sites_site_path_key",
         "ALTER TABLE {}.sites_site ALTER COLUMN name DROP NOT NULL",
-        "GRANT DELETE ON {}.audit_entry TO ks_{}",
+        "GRANT DELETE ON {}.audit_entry TO {}",
         "DROP INDEX {}.transfer_of_payment",
     ],
 )
@@ -90,7 +90,7 @@ def test_the_roles_may_the_same(live_db, org_a, baked):
         " FROM pg_roles r JOIN pg_auth_members m ON r.oid IN (m.roleid, m.member) WHERE r.rolname = %s"
     )
     with psycopg.connect(live_db.owner_url) as owner:
-        made = [set(owner.execute(query, [role]).fetchall()) for role in (f"ks_{baked}", org_a.role_name)]
+        made = [set(owner.execute(query, [role]).fetchall()) for role in (baked, org_a.role_name)]
     assert made[0] == made[1] != set()
 
 

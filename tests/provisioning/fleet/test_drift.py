@@ -148,7 +148,7 @@ def test_who_has_no_drift_is_not_read(fleet_db, monkeypatch):
     with admin(fleet_db) as raw:
         # What the expected structure was read from is gone again, role and all.
         left = raw.execute("SELECT FROM pg_namespace WHERE nspname = ANY (%s)", [read]).fetchall()
-        roles = raw.execute("SELECT FROM pg_roles WHERE rolname = ANY (%s)", [[f"ks_{name}" for name in read]])
+        roles = raw.execute("SELECT FROM pg_roles WHERE rolname = ANY (%s)", [read])
         assert (len(read), left, roles.fetchall()) == (1, [], [])
 
 
