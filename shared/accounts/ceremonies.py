@@ -28,6 +28,8 @@ class Purpose(StrEnum):
     """What a ceremony is for. A token of one is nothing to another."""
 
     SECOND_FACTOR = "second_factor"
+    PASSKEY_REGISTRATION = "passkey_registration"
+    PASSKEY = "passkey"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a purpose
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from engine.errors import NotFound
-from shared.accounts.models import Session, SessionQuerySet, User, UserQuerySet
+from django.db.models import QuerySet
 
-__all__ = ["User", "has_active_user", "open_sessions", "user", "user_by_email", "users"]
+from engine.errors import NotFound
+from shared.accounts.models import Passkey, Session, SessionQuerySet, User, UserQuerySet
+
+__all__ = ["User", "has_active_user", "open_sessions", "passkeys", "user", "user_by_email", "users"]
 
 
 def users() -> UserQuerySet:
@@ -32,6 +34,11 @@ def user_by_email(*, email: str) -> User | None:
 def has_active_user(*, user_ids: Iterable[UUID]) -> bool:
     """Whether at least one of the accounts can sign in."""
     return any(one.state == "active" for one in User.objects.filter(id__in=user_ids))
+
+
+def passkeys(*, user_id: UUID) -> QuerySet[Passkey]:
+    """The user's passkeys."""
+    return Passkey.objects.filter(user_id=user_id)
 
 
 def open_sessions(*, user_id: UUID) -> SessionQuerySet:

@@ -126,6 +126,8 @@ def test_public_operations_are_few_and_known() -> None:
     assert public <= {
         "POST /v1/sessions",
         "POST /v1/sessions/second-factor",
+        "POST /v1/sessions/passkey",
+        "POST /v1/sessions/passkey/options",
         "POST /v1/password-resets",
         "POST /v1/password-resets/confirm",
         "POST /v1/invitations/accept",

@@ -21,6 +21,7 @@ from tests.e2e.examples import ID_SUFFIX
 from tests.factories import access, operators
 from tests.factories.checkouts import Terminal, seen
 from tests.factories.devices import Enrolled, enrolled
+from tests.factories.passkeys import Authenticator
 
 # The same in both organizations: what must not cross is not told apart by its content.
 FACE: dict[str, Any] = {"modality": "face", "model": "m1", "vector": [0.1, -0.2, 0.3, 0.4] * 32}
@@ -96,6 +97,7 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     make("/v1/identifications", FACE)
     make("/v1/sites", {"name": world.mark})
     make("/v1/members", {"email": f"{world.mark}@example.com", "role": "analyst"})
+    _add_passkey(world)
     app = make("/v1/apps", {"name": world.mark, "roles": ["operator"]})["id"]
     make("/v1/grants", {"principal": app, "role": "auditor"})
     make("/v1/webhook-endpoints", {"url": f"https://example.com/{world.mark}", "event_types": ["*"]})
@@ -136,6 +138,16 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     for path in ("events", "webhook-deliveries", "audit-entries", "usage-records", "ledger/accounts", "ledger/entries"):
         world.remember(owner.get(f"/v1/{path}").json())
     return world
+
+
+def _add_passkey(world: World) -> None:
+    """A member of the world's own with a passkey."""
+    org, phone = world.organization, Authenticator()
+    client = access.signed_in(APIClient(HTTP_HOST=world.host), access.member_token(org, None))
+    begun = client.post("/v1/passkeys/options").json()
+    body = {"ceremony_token": begun["ceremony_token"], "name": world.mark}
+    body["credential"] = phone.create(begun["public_key"], origin=org.issuer)
+    world.remember(client.post("/v1/passkeys", body, format="json").json())
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rest_framework import serializers
 
-from engine.api.fields import OutputSerializer, StrictSerializer, TextField, TypeIdField
+from engine.api.fields import JSONObjectField, OutputSerializer, StrictSerializer, TextField, TypeIdField
 from shared.accounts import passwords
 from shared.accounts.models import Session
 
@@ -53,6 +53,50 @@ class NewSessionBody(SessionBody):
     """A session and its token, which is shown this once."""
 
     token = serializers.CharField(help_text="Send it as `Authorization: Bearer kst_...`.")
+
+
+class PasskeyOptions(OutputSerializer):
+    """A ceremony, and what the browser's `navigator.credentials` takes."""
+
+    ceremony_token = serializers.CharField(help_text="`kcy_...`, good for five minutes.")
+    public_key = serializers.DictField(
+        help_text="For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`."
+    )
+
+
+class BeginPasskeySignIn(StrictSerializer):
+    """Without a password, or beside it."""
+
+    sign_in_token = TextField(
+        max_length=100,
+        required=False,
+        default="",
+        write_only=True,
+        help_text="From `otp_required`, when the passkey is the second factor.",
+    )
+
+
+class ShowPasskey(StrictSerializer):
+    """What the browser answered."""
+
+    ceremony_token = TextField(max_length=100, write_only=True)
+    credential = JSONObjectField(max_bytes=16_384, help_text="The credential, by its `toJSON`.")
+
+
+class CreatePasskey(ShowPasskey):
+    """A new passkey."""
+
+    name = TextField(max_length=60, help_text="For you to know it by.")
+
+
+class PasskeyBody(OutputSerializer):
+    """A passkey, without its keys."""
+
+    id = TypeIdField("pky")
+    name = serializers.CharField()
+    is_backed_up = serializers.BooleanField(help_text="Whether its maker keeps a copy for other devices.")
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
 
 
 class RequestPasswordReset(StrictSerializer):
