@@ -26,9 +26,12 @@ _LEFT_OUT_APPS = frozenset(
 )
 _LEFT_OUT_TABLES = frozenset(
     {
+        "access_authorizationcode",
+        "access_deviceauthorization",
         "access_signingkey",
         "accounts_attempts",
         "accounts_ceremony",
+        "access_usedassertion",
         "accounts_invitation",
         "accounts_knowndevice",
         "accounts_session",

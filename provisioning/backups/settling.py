@@ -16,6 +16,7 @@ from engine import ids
 from engine.principals import SYSTEM
 from provisioning.backups import tables
 from shared.accounts import services as accounts
+from tenants.access import services as access
 from tenants.audit import services as audit
 from tenants.checkouts import services as checkouts
 from tenants.devices import services as devices
@@ -46,6 +47,7 @@ def settle(*, flow_id: UUID, backup_id: UUID, ends: dict[str, int]) -> None:
             webhooks.fan_out([restored])
             devices.expire_pending()
             accounts.sign_everybody_out()
+            access.revoke_all_authorizations()
     checkouts.settle_restored()
     payments.settle_restored()
 

@@ -1,4 +1,4 @@
--- fingerprint: d0634d7391eb43f4295d4e79db594e3f5a9ddc3d2018e9ff370d475cc9cda8c0
+-- fingerprint: b4bb62f247616196063ea76e353f9e99e08e035f2a351e5b46c63a171240eea6
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -17,8 +17,65 @@ CREATE TABLE access_app (
     name character varying(120) NOT NULL,
     is_active boolean NOT NULL,
     secret_rotated_at timestamp with time zone,
+    auth_method character varying(20) DEFAULT 'client_secret'::character varying NOT NULL,
+    delegated_scopes text[] DEFAULT '{}'::text[] NOT NULL,
+    grant_types text[] DEFAULT '{client_credentials}'::text[] NOT NULL,
+    jwks jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT access_app_client_id UNIQUE (client_id),
     CONSTRAINT access_app_pkey PRIMARY KEY (id)
+);
+CREATE TABLE accounts_user (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    password character varying(128) NOT NULL,
+    last_login timestamp with time zone,
+    email character varying(254) NOT NULL,
+    display_name character varying(120) NOT NULL,
+    is_active boolean NOT NULL,
+    CONSTRAINT accounts_user_email_lower CHECK (((email)::text = lower((email)::text))),
+    CONSTRAINT accounts_user_email UNIQUE (email),
+    CONSTRAINT accounts_user_pkey PRIMARY KEY (id)
+);
+CREATE TABLE access_authorization (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    scopes text[] NOT NULL,
+    authenticated_at timestamp with time zone NOT NULL,
+    mfa_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    sealed_chain_key bytea,
+    generation integer NOT NULL,
+    rotated_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    revoked_for character varying(20) NOT NULL,
+    app_id uuid NOT NULL,
+    member_id uuid NOT NULL,
+    CONSTRAINT access_authorization_generation CHECK ((generation >= 0)),
+    CONSTRAINT access_authorization_revoked_for CHECK ((((revoked_at IS NULL) AND ((revoked_for)::text = ''::text)) OR ((revoked_at IS NOT NULL) AND (NOT ((revoked_for)::text = ''::text))))),
+    CONSTRAINT access_authorization_pkey PRIMARY KEY (id),
+    CONSTRAINT access_authorization_app_id_4965e8f1_fk_access_app_id FOREIGN KEY (app_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT access_authorization_member_id_b64b75bc_fk_accounts_user_id FOREIGN KEY (member_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE access_authorizationcode (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    code_hash character varying(64) NOT NULL,
+    redirect_uri text NOT NULL,
+    scopes text[] NOT NULL,
+    code_challenge character varying(128) NOT NULL,
+    nonce character varying(255) NOT NULL,
+    authenticated_at timestamp with time zone NOT NULL,
+    mfa_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    app_id uuid NOT NULL,
+    authorization_id uuid,
+    member_id uuid NOT NULL,
+    CONSTRAINT access_authorizationcode_authorization_id_key UNIQUE (authorization_id),
+    CONSTRAINT access_authorizationcode_hash UNIQUE (code_hash),
+    CONSTRAINT access_authorizationcode_pkey PRIMARY KEY (id),
+    CONSTRAINT access_authorization_authorization_id_3dd8b926_fk_access_au FOREIGN KEY (authorization_id) REFERENCES access_authorization(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT access_authorizationcode_app_id_e77f2c0b_fk_access_app_id FOREIGN KEY (app_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT access_authorizationcode_member_id_d7a3a5a9_fk_accounts_user_id FOREIGN KEY (member_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE access_dailyspend (
     id bigint NOT NULL,
@@ -29,6 +86,30 @@ CREATE TABLE access_dailyspend (
     CONSTRAINT access_dailyspend_positive CHECK ((amount_minor >= 0)),
     CONSTRAINT access_dailyspend_once UNIQUE (grant_id, principal_id, day),
     CONSTRAINT access_dailyspend_pkey PRIMARY KEY (id)
+);
+CREATE TABLE access_deviceauthorization (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    device_code_hash character varying(64) NOT NULL,
+    user_code_hash character varying(64) NOT NULL,
+    scopes text[] NOT NULL,
+    interval_s smallint NOT NULL,
+    polled_at timestamp with time zone,
+    expires_at timestamp with time zone NOT NULL,
+    approved boolean,
+    authenticated_at timestamp with time zone,
+    mfa_at timestamp with time zone,
+    app_id uuid NOT NULL,
+    authorization_id uuid,
+    member_id uuid,
+    CONSTRAINT access_deviceauthorization_decided CHECK ((((approved IS NULL) AND (member_id IS NULL)) OR ((approved IS NOT NULL) AND (authenticated_at IS NOT NULL) AND (member_id IS NOT NULL)))),
+    CONSTRAINT access_deviceauthorization_authorization_id_key UNIQUE (authorization_id),
+    CONSTRAINT access_deviceauthorization_device UNIQUE (device_code_hash),
+    CONSTRAINT access_deviceauthorization_pkey PRIMARY KEY (id),
+    CONSTRAINT access_deviceauthorization_user UNIQUE (user_code_hash),
+    CONSTRAINT access_deviceauthori_authorization_id_079f9972_fk_access_au FOREIGN KEY (authorization_id) REFERENCES access_authorization(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT access_deviceauthori_member_id_d5355682_fk_accounts_ FOREIGN KEY (member_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT access_deviceauthorization_app_id_3bba3687_fk_access_app_id FOREIGN KEY (app_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED
 );
 CREATE TABLE sites_site (
     id uuid NOT NULL,
@@ -116,6 +197,7 @@ CREATE TABLE access_signingkey (
     public_jwk jsonb NOT NULL,
     sealed_private_jwk bytea NOT NULL,
     retired_at timestamp with time zone,
+    signs_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
     CONSTRAINT access_signingkey_kid UNIQUE (kid),
     CONSTRAINT access_signingkey_pkey PRIMARY KEY (id)
 );
@@ -129,23 +211,21 @@ CREATE TABLE access_spending (
     CONSTRAINT access_spending_pkey PRIMARY KEY (id),
     CONSTRAINT access_spending_daily_id_ddc41e61_fk_access_dailyspend_id FOREIGN KEY (daily_id) REFERENCES access_dailyspend(id) DEFERRABLE INITIALLY DEFERRED
 );
+CREATE TABLE access_usedassertion (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    jti_hash character varying(64) NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    app_id uuid NOT NULL,
+    CONSTRAINT access_usedassertion_once UNIQUE (app_id, jti_hash),
+    CONSTRAINT access_usedassertion_pkey PRIMARY KEY (id),
+    CONSTRAINT access_usedassertion_app_id_bca6c1e4_fk_access_app_id FOREIGN KEY (app_id) REFERENCES access_app(id) DEFERRABLE INITIALLY DEFERRED
+);
 CREATE TABLE accounts_attempts (
     key uuid NOT NULL,
     count integer NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     CONSTRAINT accounts_attempts_pkey PRIMARY KEY (key)
-);
-CREATE TABLE accounts_user (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    password character varying(128) NOT NULL,
-    last_login timestamp with time zone,
-    email character varying(254) NOT NULL,
-    display_name character varying(120) NOT NULL,
-    is_active boolean NOT NULL,
-    CONSTRAINT accounts_user_email_lower CHECK (((email)::text = lower((email)::text))),
-    CONSTRAINT accounts_user_email UNIQUE (email),
-    CONSTRAINT accounts_user_pkey PRIMARY KEY (id)
 );
 CREATE TABLE accounts_ceremony (
     id uuid NOT NULL,
@@ -1205,6 +1285,12 @@ ALTER TABLE otp_totp_totpdevice ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDEN
     NO MAXVALUE
     CACHE 1
 );
+CREATE INDEX access_authorization_app_id_4965e8f1 ON access_authorization USING btree (app_id);
+CREATE INDEX access_authorization_member_id_b64b75bc ON access_authorization USING btree (member_id);
+CREATE INDEX access_authorizationcode_app_id_e77f2c0b ON access_authorizationcode USING btree (app_id);
+CREATE INDEX access_authorizationcode_member_id_d7a3a5a9 ON access_authorizationcode USING btree (member_id);
+CREATE INDEX access_deviceauthorization_app_id_3bba3687 ON access_deviceauthorization USING btree (app_id);
+CREATE INDEX access_deviceauthorization_member_id_d5355682 ON access_deviceauthorization USING btree (member_id);
 CREATE INDEX access_grant_role ON access_grant USING btree (role);
 CREATE INDEX access_grant_site_id_da0f3167 ON access_grant USING btree (site_id);
 CREATE UNIQUE INDEX access_group_name ON access_group USING btree (lower((name)::text));
@@ -1291,6 +1377,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('access', '0002_pre_roles_groups_spends', now()),
 ('access', '0003_pre_grant_limits', now()),
 ('access', '0004_pre_validate_grant_limits', now()),
+('access', '0005_pre_authorizations', now()),
 ('accounts', '0001_pre_initial', now()),
 ('accounts', '0002_pre_sign_in', now()),
 ('admin', '0001_initial', now()),

@@ -12,7 +12,7 @@ from engine.errors import InvalidInput
 from engine.principals import SYSTEM, Principal
 from shared.accounts import selectors as accounts_read
 from shared.accounts import services as accounts
-from tenants.access import groups, policy
+from tenants.access import authorizations, groups, policy
 from tenants.access.models import Grant
 from tenants.access.permissions import OWNER
 from tenants.audit import services as audit
@@ -63,6 +63,7 @@ def deactivate_member(*, member_id: UUID, by: Principal, clock: Clock = utc_now)
             policy.delete_grant(grant, by=by)
         groups.leave_all(principal=member.principal, by=by)
         accounts.deactivate(user=member, clock=clock)
+        authorizations.revoke_of_member(member_id=member.id, by=by, reason="deactivated", clock=clock)
         if any(grant.role == OWNER for grant in grants):
             policy.require_an_owner()
         audit.write(action="member.deactivated", actor=by, resource=member.public_id)

@@ -1,4 +1,4 @@
-"""Apps, signing keys and grants of an organization."""
+"""Apps and what they were let do, signing keys, and grants of an organization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from oauth2_provider.models import AbstractApplication
 
 from engine import ids
@@ -38,10 +38,11 @@ class Grantee:
 
 
 class App(Model, AbstractApplication):
-    """An OAuth client of the organization: a program that calls the API by itself.
+    """An OAuth client of the organization: a program that calls the API by itself, or for members who let it.
 
     `client_id` is the public id. The secret has 256 random bits, is shown once and kept as SHA-256, so
-    django-oauth-toolkit's slow hash and its switch for storing secrets in clear are taken away.
+    django-oauth-toolkit's slow hash and its switch for storing secrets in clear are taken away. Of the
+    toolkit's columns `client_type` and `redirect_uris` are used; `grant_types` stands in for its one grant.
     """
 
     id_prefix: ClassVar[str] = "app"
@@ -56,9 +57,19 @@ class App(Model, AbstractApplication):
     name = models.CharField(max_length=120)
     is_active = models.BooleanField(default=True)
     secret_rotated_at = models.DateTimeField(null=True, blank=True)
+    grant_types = ArrayField(models.TextField(), db_default=["client_credentials"])
+    auth_method = models.CharField(max_length=20, db_default=rules.AuthMethod.SECRET.value)
+    jwks = models.JSONField(db_default=[])
+    """The public keys that verify the app's assertions, as JWKs; never a place to fetch them from."""
+    delegated_scopes = ArrayField(models.TextField(), db_default=[])
+    """The permissions that the app may ask members to lend it."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["client_id"], name="access_app_client_id")]
+
+    def redirect_uri_allowed(self, uri: str) -> bool:
+        """Whether a code may be sent there: character by character as it was registered, loopback ports too."""
+        return uri in self.redirect_uris.split()
 
     def is_usable(self, request: object) -> bool:
         """Asked by django-oauth-toolkit before it lets the client authenticate."""
@@ -79,10 +90,10 @@ class SigningKeyQuerySet(models.QuerySet["SigningKey"]):
 
 
 class SigningKey(Model):
-    """The organization's own key for its access tokens. The private half is sealed.
+    """The organization's own key for its tokens. The private half is sealed.
 
-    The newest key that is not retired signs. A retired one verifies until `retired_at`, so that a
-    rotation cuts nobody off.
+    A key is shown in the JWKS from its making, signs from `signs_at` until a newer one does, and verifies
+    until `retired_at`: so that a rotation cuts nobody off.
     """
 
     id_prefix: ClassVar[str] = "sgk"
@@ -92,6 +103,7 @@ class SigningKey(Model):
     algorithm = models.CharField(max_length=16)
     public_jwk = models.JSONField()
     sealed_private_jwk = models.BinaryField()
+    signs_at = models.DateTimeField(db_default=Now())
     retired_at = models.DateTimeField(null=True, blank=True)
 
     objects = SigningKeyQuerySet.as_manager()
@@ -160,6 +172,119 @@ class GroupMembership(Model):
     def principal(self) -> Principal:
         """Who is in it. Needs `group` loaded."""
         return Principal(kind=self.group.kind, id=self.principal_id)  # type: ignore[arg-type]
+
+
+class AuthorizationQuerySet(models.QuerySet["Authorization"]):
+    """What members have let apps do."""
+
+    def living(self, *, at: datetime) -> AuthorizationQuerySet:
+        """Those whose tokens hold at the moment `at`, if the tokens themselves do."""
+        return self.filter(revoked_at=None, expires_at__gt=at, app__is_active=True, member__is_active=True)
+
+
+class Authorization(Model):
+    """What a member has let an app do: the family that its refresh tokens belong to.
+
+    A refresh token is not stored, not even hashed: it is derived from `sealed_chain_key` and its number in
+    the chain, so one row knows every token that ever was. None without `offline_access`.
+    """
+
+    id_prefix: ClassVar[str] = "auz"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
+
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="authorizations")
+    member = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    scopes = ArrayField(models.TextField())
+    authenticated_at = models.DateTimeField()
+    mfa_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    sealed_chain_key = models.BinaryField(null=True)
+    generation = models.IntegerField(default=0)
+    """The number of the refresh token that is good now."""
+    rotated_at = models.DateTimeField(null=True)
+    """When the one before it was used up."""
+    revoked_at = models.DateTimeField(null=True)
+    revoked_for = models.CharField(max_length=20, blank=True)
+
+    objects = AuthorizationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(revoked_at=None, revoked_for="") | (Q(revoked_at__isnull=False) & ~Q(revoked_for="")),
+                name="access_authorization_revoked_for",
+            ),
+            models.CheckConstraint(condition=Q(generation__gte=0), name="access_authorization_generation"),
+        ]
+
+
+class AuthorizationCode(Model):
+    """A code on its way from the authorization endpoint to the token endpoint; kept as a hash, good once."""
+
+    id_prefix: ClassVar[str] = "acode"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    code_hash = models.CharField(max_length=64)
+    redirect_uri = models.TextField()
+    scopes = ArrayField(models.TextField())
+    code_challenge = models.CharField(max_length=128)
+    nonce = models.CharField(max_length=255, blank=True)
+    authenticated_at = models.DateTimeField()
+    mfa_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    authorization = models.OneToOneField(Authorization, on_delete=models.PROTECT, null=True, related_name="+")
+    """What came of it. A code that comes again ends this."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["code_hash"], name="access_authorizationcode_hash")]
+
+
+class DeviceAuthorization(Model):
+    """A request of an app without a browser (RFC 8628) that waits for a member to type its user code."""
+
+    id_prefix: ClassVar[str] = "dauz"
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE", "DELETE"})
+
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="+")
+    device_code_hash = models.CharField(max_length=64)
+    user_code_hash = models.CharField(max_length=64)
+    scopes = ArrayField(models.TextField())
+    interval_s = models.SmallIntegerField()
+    polled_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    member = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, related_name="+")
+    """Who has decided."""
+    approved = models.BooleanField(null=True)
+    authenticated_at = models.DateTimeField(null=True)
+    mfa_at = models.DateTimeField(null=True)
+    authorization = models.OneToOneField(Authorization, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["device_code_hash"], name="access_deviceauthorization_device"),
+            models.UniqueConstraint(fields=["user_code_hash"], name="access_deviceauthorization_user"),
+            models.CheckConstraint(
+                condition=Q(approved=None, member=None)
+                | Q(approved__isnull=False, member__isnull=False, authenticated_at__isnull=False),
+                name="access_deviceauthorization_decided",
+            ),
+        ]
+
+
+class UsedAssertion(Model):
+    """A `jti` of an app's assertion that has been shown. It is kept for as long as the assertion would hold."""
+
+    id_prefix: ClassVar[str] = "uas"
+    privileges: ClassVar[frozenset[str]] = frozenset({"DELETE"})
+
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="+", db_index=False)
+    jti_hash = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "jti_hash"], name="access_usedassertion_once")]
 
 
 class Grant(Model):

@@ -1,11 +1,14 @@
-"""What other apps call: decisions, grants, members, apps and signing keys.
+"""What other apps call: decisions, grants, members, apps, what members let apps do, and signing keys.
 
-`deciding`, `policy`, `roles`, `groups`, `spending`, `members`, `clients` and `signing` say how.
+`deciding`, `policy`, `roles`, `groups`, `spending`, `members`, `clients`, `authorizations` and `signing` say how.
 """
 
 from __future__ import annotations
 
-from tenants.access.clients import create_app, deactivate_app, rotate_secret
+from tenants.access.authorizations import revoke_all as revoke_all_authorizations
+from tenants.access.authorizations import revoke_of_member as revoke_authorizations_of_member
+from tenants.access.authorizations import revoke_own as revoke_own_authorization
+from tenants.access.clients import create_app, deactivate_app, rotate_secret, update_app
 from tenants.access.deciding import check, reach, visible_to
 from tenants.access.groups import add_to_group, create_group, delete_group, remove_from_group, rename_group
 from tenants.access.impersonation import sign_impersonation_token
@@ -41,11 +44,15 @@ __all__ = [
     "remove_from_group",
     "rename_group",
     "renew_invitation",
+    "revoke_all_authorizations",
+    "revoke_authorizations_of_member",
     "revoke_grant",
+    "revoke_own_authorization",
     "rotate_secret",
     "rotate_signing_key",
     "sign_impersonation_token",
     "spend",
+    "update_app",
     "update_role",
     "visible_to",
 ]

@@ -61,6 +61,10 @@ def operator_token() -> str:
     return operators.operator(Role.ADMIN).token
 
 
+OAUTH_FORMS = frozenset({"/oauth/token", "/oauth/device_authorization", "/oauth/introspect", "/oauth/revoke"})
+"""Endpoints whose errors are as RFC 6749, section 5.2 says."""
+
+
 @dataclass
 class Target:
     """One API. ``ids`` holds an object that exists for each prefix, once `fill` was called."""

@@ -21,6 +21,7 @@ from engine.api.compatibility import operations, resolved
 from engine.principals import Principal
 from engine.tenancy.context import OrganizationContext
 from tests.e2e.examples import ID_SUFFIX, NEVER, example, odd_for
+from tests.e2e.targets import OAUTH_FORMS
 from tests.harness import environment
 
 HOSTS = {openapi.ORGANIZATION: "org-a", openapi.PLATFORM: "platform"}
@@ -120,8 +121,7 @@ def check(response: Any, what: str, *, refused: bool = False) -> None:
 
 
 def _is_oauth_error(response: Any) -> bool:
-    """The token endpoint answers its own errors as RFC 6749 section 5.2 says."""
-    return response.request["PATH_INFO"] == "/oauth/token" and "error" in response.json()
+    return response.request["PATH_INFO"] in OAUTH_FORMS and "error" in response.json()
 
 
 pytestmark = pytest.mark.usefixtures("db", "everything_allowed")

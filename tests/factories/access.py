@@ -66,6 +66,7 @@ def app(org: OrganizationContext, role: str | None = "admin", *, scopes: Sequenc
     with organization(org):
         access.ensure_signing_key()
         made = access.create_app(name=f"test {role}", roles=[role] if role else [], by=SYSTEM)
+    assert made.secret is not None
     client = APIClient(HTTP_HOST=org.issuer.partition("://")[2])
     form = {
         "grant_type": "client_credentials",

@@ -18,13 +18,16 @@ from engine.outbox.inline import drain
 from engine.tenancy.context import OrganizationContext, organization
 from tests.devkit.sandbox.server import SandboxProcess
 from tests.e2e.examples import ID_SUFFIX
-from tests.factories import access, operators
+from tests.factories import access, oauth, operators
 from tests.factories.checkouts import Terminal, seen
 from tests.factories.devices import Enrolled, enrolled
 from tests.factories.passkeys import Authenticator
 
 # The same in both organizations: what must not cross is not told apart by its content.
 FACE: dict[str, Any] = {"modality": "face", "model": "m1", "vector": [0.1, -0.2, 0.3, 0.4] * 32}
+
+LENT = "app for a member"
+"""Who acts with a token that a member has lent to an app."""
 
 
 @dataclass
@@ -54,6 +57,8 @@ class World:
             self.tokens["app"] = access.app_token(self.organization, "admin")
         if self.client("operator").get("/v1/people").status_code != 200:
             self.tokens["operator"] = operators.impersonation_token(self.organization)
+        if self.client(LENT).get("/v1/people").status_code != 200:
+            _let_an_app_act(self)
 
     def secrets(self) -> set[str]:
         """What nobody else may be shown: every id, as text and as UUID, and the mark."""
@@ -100,6 +105,7 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     _add_passkey(world)
     app = make("/v1/apps", {"name": world.mark, "roles": ["operator"]})["id"]
     make("/v1/grants", {"principal": app, "role": "auditor"})
+    _let_an_app_act(world)
     make("/v1/webhook-endpoints", {"url": f"https://example.com/{world.mark}", "event_types": ["*"]})
     account = make(
         "/v1/provider-accounts",
@@ -148,6 +154,16 @@ def _add_passkey(world: World) -> None:
     body = {"ceremony_token": begun["ceremony_token"], "name": world.mark}
     body["credential"] = phone.create(begun["public_key"], origin=org.issuer)
     world.remember(client.post("/v1/passkeys", body, format="json").json())
+
+
+def _let_an_app_act(world: World) -> None:
+    """The owner allows an app something: an authorization, and a member's token that was lent."""
+    lent = oauth.member_app(world.organization, name=world.mark, delegated_scopes=("people.read",))
+    owner = access.member(world.organization, "owner")
+    browser = oauth.signed_in_browser(oauth.over_django(world.organization), owner)
+    world.tokens[LENT] = lent.tokens(browser, scope="openid people.read")["access_token"]
+    client = access.signed_in(APIClient(HTTP_HOST=world.host), owner.token)
+    world.remember(client.get("/v1/authorizations").json())
 
 
 @contextmanager

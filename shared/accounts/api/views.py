@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from rest_framework.response import Response
 
 from engine.api.access import PUBLIC, SIGNED_IN
@@ -42,7 +43,7 @@ def session_of(request: Request) -> Session:
     return services.own_session(user_id=request.principal.id, session_id=session_id)
 
 
-def whence(request: Request) -> dict[str, Any]:
+def whence(request: Any) -> dict[str, Any]:
     """From where somebody signs in."""
     return {
         "address": client_address(request) or None,
@@ -53,8 +54,14 @@ def whence(request: Request) -> dict[str, Any]:
 
 def signed_in(request: Request, session: Session, token: str) -> Response:
     """The answer to a whole sign-in. It makes the browser a known one."""
-    cookie = known_devices.remember(user=session.user, cookie=request.COOKIES.get(DEVICE_COOKIE, ""))
     answer = Response({**SessionBody(session).data, "token": token}, status=201, headers=NO_STORE)
+    remember_browser(request, answer, session)
+    return answer
+
+
+def remember_browser(request: Any, answer: HttpResponseBase, session: Session) -> None:
+    """Make the browser one in which the session's owner has signed in."""
+    cookie = known_devices.remember(user=session.user, cookie=request.COOKIES.get(DEVICE_COOKIE, ""))
     answer.set_cookie(
         DEVICE_COOKIE,
         cookie,
@@ -64,7 +71,6 @@ def signed_in(request: Request, session: Session, token: str) -> Response:
         httponly=True,
         samesite="Strict",
     )
-    return answer
 
 
 class Me(APIView):
@@ -72,6 +78,7 @@ class Me(APIView):
 
     permission = SIGNED_IN
     needs_no_second_factor = True
+    delegable = True
 
     @operation(
         id="me",

@@ -116,6 +116,24 @@ def rotate_keys(slug: str, purpose: Any) -> None:
     out.print(f"{slug}: {purpose} key version {key.version} is {key.state}")
 
 
+@org.command("rotate-signing-key")
+@click.argument("slug")
+@click.option("--immediately", is_flag=True, help="Others know the key: every token signed so far is dead.")
+def rotate_signing_key(slug: str, immediately: bool) -> None:
+    """Make a new key for an organization's tokens.
+
+    It is published now and signs in ten minutes, when everybody has seen it; the earlier ones verify until their
+    last token is over.
+    """
+    set_up_django()
+    from engine.tenancy.context import organization
+    from tenants.access import services as access
+
+    with organization(_living(slug).context()):
+        key = access.rotate_signing_key(immediately=immediately, by=at_the_terminal())
+    out.print(f"{slug}: key {key.kid} signs from {key.signs_at:%Y-%m-%d %H:%M:%S} UTC", soft_wrap=True)
+
+
 @org.command("list")
 def list_() -> None:
     """List organizations."""

@@ -149,7 +149,7 @@ class DeclaredPermission(BasePermission):
         if permission is None:
             raise PermissionRefused("Nobody may call this.", reason="undeclared")
         if isinstance(permission, Marker):
-            _require_kind(principal, permission)
+            _require_kind(principal, permission, delegable=getattr(view, "delegable", False))
         else:
             _require(principal, permission, anywhere=getattr(view, "narrowed", False))
         return True
@@ -175,7 +175,11 @@ class DeclaredPermission(BasePermission):
         raise NotFound
 
 
-def _require_kind(principal: Principal, marker: Marker) -> None:
+def _require_kind(principal: Principal, marker: Marker, *, delegable: bool) -> None:
+    if principal.kind == "member" and principal.scopes is not None and not delegable:
+        # What is about the caller itself (sessions, second factors) is for the caller, not for an app that acts
+        # in their name: no scope was asked for, so none was lent.
+        raise PermissionRefused("An app cannot do this for a member.", reason="token_scope")
     if marker is SIGNED_IN:
         return
     is_operator = principal.kind == "operator"

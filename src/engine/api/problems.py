@@ -229,7 +229,7 @@ class ProblemMiddleware:
     """Replaces the HTML error pages of Django by problem documents under the API's paths.
 
     Views of the API answer problems themselves; this is for what goes wrong around them: an unknown
-    path, a refused host, a middleware that fails.
+    path, a refused host, a middleware that fails. A page that says itself what is wrong has `is_for_people`.
     """
 
     prefixes = ("/v1/", "/v1", "/oauth/", "/.well-known/")
@@ -241,6 +241,8 @@ class ProblemMiddleware:
         response: HttpResponse = self.get_response(request)
         is_page = response.headers.get("Content-Type", "").startswith("text/html")
         if response.status_code < 400 or not is_page or not request.path.startswith(self.prefixes):
+            return response
+        if getattr(response, "is_for_people", False):
             return response
         return problem(status=response.status_code)
 

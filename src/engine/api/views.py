@@ -129,11 +129,14 @@ class APIView(views.APIView):
 
     ``narrowed`` lets callers in who hold the permission over a part of the organization only: such a
     view has to call ``check_object`` on what it touches, and filter its lists by the caller's reach.
+
+    ``delegable`` opens a view that asks for no permission, only for a caller, to apps that act for a member.
     """
 
     permission: ClassVar[Permission | None] = None
     permissions: ClassVar[Mapping[str, Permission] | None] = None
     narrowed: ClassVar[bool] = False
+    delegable: ClassVar[bool] = False
     max_body_bytes: ClassVar[int | None] = None
     page_key: ClassVar[str] = "id"
     page_descending: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Recognises the bearer of an access token: an app, or an operator who looks into the organization."""
+"""Recognises the bearer of an access token: an app, a member who lets one act, or an operator who looks in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from oauth2_provider.models import AccessToken
 from rest_framework.permissions import SAFE_METHODS
 
-from engine.principals import Principal
 from engine.tenancy.context import NoOrganization
 from shared.accounts.api.authentication import (
     BearerAuthentication,
@@ -18,8 +16,7 @@ from shared.accounts.api.authentication import (
     bearer_token,
     invalid_token,
 )
-from shared.accounts.rules import hash_token
-from tenants.access import impersonation, signing
+from tenants.access import impersonation, signing, tokens
 
 log = structlog.get_logger("keystead.access")
 
@@ -28,7 +25,7 @@ class AppTokenAuthentication(BearerAuthentication):
     """`Authorization: Bearer <at+jwt>`. The last class: a bearer token that nobody knows is refused.
 
     The signature says that the token is ours, the row that it still holds: tokens of a deactivated
-    app, or of a secret that was rotated away, are gone at once. Two queries.
+    app, of a secret that was rotated away, or of an authorization that was taken back, are gone at once.
     """
 
     def authenticate(self, request: Any) -> tuple[Caller, str] | None:
@@ -43,21 +40,11 @@ class AppTokenAuthentication(BearerAuthentication):
             raise invalid_token() from error
         if impersonation.ACTOR in claims:
             return self._operator(request, token, claims)
-        row = (
-            AccessToken.objects.select_related("application")
-            .filter(token_checksum=hash_token(token), application__is_active=True)
-            .first()
-        )
-        if row is None or row.application.client_id != claims["client_id"]:
+        found = tokens.living(token=token, claims=claims)
+        if found is None:
             log.info("access.token_refused", why="revoked")
             raise invalid_token()
-        principal = Principal(
-            kind="app",
-            id=row.application.id,
-            display=row.application.name,
-            scopes=frozenset(str(claims["scope"]).split()),
-        )
-        return Caller(principal=principal), token
+        return Caller(principal=found.principal), token
 
     def _operator(self, request: Any, token: str, claims: Mapping[str, Any]) -> tuple[Caller, str]:
         """Platform staff who look in. What may change something is in the audit log before it is served."""

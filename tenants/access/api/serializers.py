@@ -6,10 +6,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from engine import ids
-from engine.api.fields import OutputSerializer, StrictSerializer, TextField, TypeIdField
+from engine.api.fields import OutputSerializer, StrictBooleanField, StrictSerializer, TextField, TypeIdField
 from engine.principals import PrincipalKind
 from shared.accounts.api.serializers import AccountBody
-from tenants.access import rules
+from tenants.access import assertions, clients, rules
 from tenants.access.permissions import ROLES
 
 HOLDERS: tuple[PrincipalKind, ...] = ("member", "app", "device")
@@ -108,6 +108,31 @@ class InvitedMember(AccountBody):
     )
 
 
+_JWK_HELP = "Public keys of EC P-256, Ed25519 or RSA, as JWKs (RFC 7517). With `private_key_jwt`."
+_DELEGATED_HELP = "The permissions that the app may ask members to lend it; besides `openid` and its kin."
+
+
+def _grant_types(**more: Any) -> serializers.ListField:
+    choices = serializers.ChoiceField(choices=sorted(rules.REGISTRABLE_GRANT_TYPES))
+    return serializers.ListField(child=choices, min_length=1, max_length=len(rules.REGISTRABLE_GRANT_TYPES), **more)
+
+
+def _redirect_uris(**more: Any) -> serializers.ListField:
+    uri = TextField(max_length=clients.REDIRECT_URI_CHARACTERS_MAX)
+    help_text = "Where codes may be sent, to the letter. With `authorization_code`."
+    return serializers.ListField(child=uri, max_length=clients.REDIRECT_URIS_MAX, help_text=help_text, **more)
+
+
+def _keys(**more: Any) -> serializers.ListField:
+    key = serializers.DictField()
+    return serializers.ListField(child=key, max_length=assertions.KEYS_MAX, help_text=_JWK_HELP, **more)
+
+
+def _delegated_scopes(**more: Any) -> serializers.ListField:
+    scope = TextField(max_length=64)
+    return serializers.ListField(child=scope, max_length=100, help_text=_DELEGATED_HELP, **more)
+
+
 class CreateApp(StrictSerializer):
     """Make an app."""
 
@@ -119,6 +144,26 @@ class CreateApp(StrictSerializer):
         default=list,
         help_text=f"{_ROLE_HELP} Over the whole organization.",
     )
+    grant_types = _grant_types(required=False, default=lambda: [rules.GrantType.CLIENT_CREDENTIALS.value])
+    auth_method = serializers.ChoiceField(
+        choices=[one.value for one in rules.AuthMethod],
+        required=False,
+        default=rules.AuthMethod.SECRET.value,
+        help_text="How the app shows who it is; it stays. `none` is for apps on a machine of somebody else's.",
+    )
+    redirect_uris = _redirect_uris(required=False, default=list)
+    jwks = _keys(required=False, default=list)
+    delegated_scopes = _delegated_scopes(required=False, default=list)
+
+
+class UpdateApp(StrictSerializer):
+    """Change an app; what is left out stays."""
+
+    name = TextField(max_length=120, required=False)
+    grant_types = _grant_types(required=False)
+    redirect_uris = _redirect_uris(required=False)
+    jwks = _keys(required=False)
+    delegated_scopes = _delegated_scopes(required=False)
 
 
 class AppBody(OutputSerializer):
@@ -128,55 +173,51 @@ class AppBody(OutputSerializer):
     client_id = serializers.CharField(help_text="The same as `id`.")
     name = serializers.CharField()
     is_active = serializers.BooleanField()
+    grant_types = serializers.ListField(child=serializers.CharField())
+    auth_method = serializers.ChoiceField(choices=[one.value for one in rules.AuthMethod])
+    redirect_uris = serializers.SerializerMethodField()
+    jwks = serializers.ListField(child=serializers.DictField())
+    delegated_scopes = serializers.ListField(child=serializers.CharField())
     secret_rotated_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
+
+    def get_redirect_uris(self, app: Any) -> list[str]:
+        return list(app.redirect_uris.split())
 
 
 class AppSecretBody(AppBody):
     """An app and its secret, which is shown this once."""
 
-    client_secret = serializers.CharField()
+    client_secret = serializers.CharField(allow_blank=True, help_text="Empty for an app without one.")
 
 
-class TokenBody(OutputSerializer):
-    """RFC 6749, section 5.1."""
+class AuthorizationBody(OutputSerializer):
+    """What a member lets an app do."""
 
-    access_token = serializers.CharField()
-    token_type = serializers.CharField()
-    expires_in = serializers.IntegerField()
-    scope = serializers.CharField(allow_blank=True)
-
-
-class TokenRequest(serializers.Serializer[Any]):
-    """RFC 6749, section 4.4.2, as a form. The client may use HTTP Basic instead of the two fields."""
-
-    grant_type = serializers.ChoiceField(choices=["client_credentials"])
-    scope = serializers.CharField(required=False, help_text="Permissions, separated by spaces.")
-    client_id = serializers.CharField(required=False)
-    client_secret = serializers.CharField(required=False)
+    id = serializers.CharField(source="public_id")
+    app_id = TypeIdField("app")
+    app_name = serializers.CharField(source="app.name")
+    scopes = serializers.ListField(child=serializers.CharField())
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(help_text="Moves on with use, where the app may refresh.")
 
 
-class OAuthError(OutputSerializer):
-    """RFC 6749, section 5.2."""
+class RotateSigningKey(StrictSerializer):
+    """Make a new signing key."""
 
-    error = serializers.CharField()
-    error_description = serializers.CharField(required=False)
-
-
-class KeySet(OutputSerializer):
-    """RFC 7517, section 5."""
-
-    keys = serializers.ListField(child=serializers.DictField())
+    immediately = StrictBooleanField(
+        required=False,
+        default=False,
+        help_text="For a key that others know: the new one signs at once, and every token signed so far is dead.",
+    )
 
 
-class ServerMetadata(OutputSerializer):
-    """RFC 8414, section 2: what this authorization server can do today."""
+class SigningKeyBody(OutputSerializer):
+    """A key that verifies the organization's tokens."""
 
-    issuer = serializers.CharField()
-    token_endpoint = serializers.CharField()
-    jwks_uri = serializers.CharField()
-    scopes_supported = serializers.ListField(child=serializers.CharField())
-    response_types_supported = serializers.ListField(child=serializers.CharField())
-    grant_types_supported = serializers.ListField(child=serializers.CharField())
-    token_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
-    service_documentation = serializers.CharField()
+    id = serializers.CharField(source="public_id")
+    kid = serializers.CharField()
+    algorithm = serializers.CharField()
+    signs_at = serializers.DateTimeField(help_text="From when it signs, until a newer one does.")
+    retired_at = serializers.DateTimeField(allow_null=True, help_text="Until when it verifies.")
+    created_at = serializers.DateTimeField()

@@ -18,4 +18,11 @@ urlpatterns = [
         views.AppSecret.as_view(),
         name="rotate-app-secret",
     ),
+    path("authorizations", views.Authorizations.as_view(), name="authorizations"),
+    path(
+        f"authorizations/{typeid('auz', 'authorization_id')}",
+        views.AuthorizationDetail.as_view(),
+        name="authorization",
+    ),
+    path("signing-keys", views.SigningKeys.as_view(), name="signing-keys"),
 ]

@@ -1,4 +1,4 @@
-"""Roles, grants, members and apps. The OAuth endpoints are in `oauth_views`."""
+"""Roles, grants, members, apps, authorizations and signing keys. The OAuth endpoints are in `oauth_views`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from uuid import UUID
 
 from rest_framework.response import Response
 
+from engine.api import etags
+from engine.api.access import SIGNED_IN
 from engine.api.views import APIView, Request, operation
 from engine.errors import InvalidInput, NotFound
 from engine.idempotency.decorators import idempotent
 from engine.principals import Principal
 from shared.accounts import selectors as accounts
 from shared.accounts.api.serializers import AccountBody
-from tenants.access import policy, selectors, services
+from tenants.access import authorizations, policy, selectors, services, signing
 from tenants.access.api.serializers import (
     AppBody,
     AppSecretBody,
+    AuthorizationBody,
     CreateApp,
     CreateGrant,
     GrantBody,
@@ -25,7 +28,11 @@ from tenants.access.api.serializers import (
     InviteMember,
     RoleBody,
     RoleList,
+    RotateSigningKey,
+    SigningKeyBody,
+    UpdateApp,
 )
+from tenants.access.clients import Registration
 from tenants.access.permissions import ROLES
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -165,18 +172,40 @@ class Apps(APIView):
     )
     @idempotent(required=False)
     def post(self, request: Request) -> Response:
-        made = services.create_app(**self.valid(request), by=request.principal)
+        given = self.valid(request)
+        name, roles = given.pop("name"), given.pop("roles")
+        made = services.create_app(name=name, roles=roles, registration=Registration(**given), by=request.principal)
         return _with_secret(made, status=201)
 
 
 class AppDetail(APIView):
     """One app."""
 
-    permissions = {"GET": "apps.read", "DELETE": "apps.write"}
+    permissions = {"GET": "apps.read", "PATCH": "apps.write", "DELETE": "apps.write"}
 
     @operation(id="apps_get", summary="Get an app", tag="Access", response=AppBody, problems=(404,))
     def get(self, request: Request, app_id: UUID) -> Response:
-        return Response(AppBody(selectors.app(app_id=app_id)).data)
+        return etags.respond(request, AppBody(selectors.app(app_id=app_id)).data)
+
+    @operation(
+        id="apps_update",
+        summary="Change an app",
+        description="Its redirect URIs, grant types, keys, and what it may ask members for. Needs everything that "
+        "the app holds: whoever changes where its codes go can act as the app.",
+        tag="Access",
+        request=UpdateApp,
+        response=AppBody,
+        headers=("If-Match",),
+        problems=(404, 409, 412, 428),
+    )
+    def patch(self, request: Request, app_id: UUID) -> Response:
+        app = services.update_app(
+            app_id=app_id,
+            by=request.principal,
+            guard=lambda locked: etags.require_match(request, AppBody(locked).data, required=True),
+            **self.valid(request),
+        )
+        return etags.respond(request, AppBody(app).data)
 
     @operation(
         id="apps_deactivate",
@@ -208,8 +237,70 @@ class AppSecret(APIView):
         return _with_secret(services.rotate_secret(app_id=app_id, by=request.principal), status=200)
 
 
+class Authorizations(APIView):
+    """What one has let apps do."""
+
+    permission = SIGNED_IN
+
+    @operation(
+        id="authorizations_list",
+        summary="List the apps that act for you",
+        tag="Access",
+        response=AuthorizationBody(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        return self.page(authorizations.own(member=request.principal), AuthorizationBody)
+
+
+class AuthorizationDetail(APIView):
+    """One of them."""
+
+    permission = SIGNED_IN
+
+    @operation(
+        id="authorizations_delete",
+        summary="Stop an app from acting for you",
+        description="Its tokens are dead at once.",
+        tag="Access",
+        response={204: None},
+        problems=(404,),
+    )
+    def delete(self, request: Request, authorization_id: UUID) -> Response:
+        services.revoke_own_authorization(authorization_id=authorization_id, by=request.principal)
+        return Response(status=204)
+
+
+class SigningKeys(APIView):
+    """The keys that sign and verify the organization's tokens."""
+
+    permissions = {"GET": "settings.read", "POST": "settings.write"}
+
+    @operation(
+        id="signing_keys_list",
+        summary="List the signing keys",
+        tag="Access",
+        response=SigningKeyBody(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        return self.page(signing.keys(), SigningKeyBody)
+
+    @operation(
+        id="signing_keys_rotate",
+        summary="Make a new signing key",
+        description="It is published now and signs in ten minutes, when everybody has seen it; the earlier ones "
+        "verify until their last token is over. While that is under way, the same key is answered again.",
+        tag="Access",
+        request=RotateSigningKey,
+        response={201: SigningKeyBody},
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        key = services.rotate_signing_key(**self.valid(request), by=request.principal)
+        return Response(SigningKeyBody(key).data, status=201)
+
+
 def _with_secret(made: Any, *, status: int) -> Response:
-    body = {**AppBody(made.app).data, "client_secret": made.secret}
+    body = {**AppBody(made.app).data, "client_secret": made.secret or ""}
     return Response(body, status=status, headers=NO_STORE)
 
 

@@ -18,16 +18,20 @@ from tenants.access.rules.decisions import (
 from tenants.access.rules.holdings import EVERYWHERE, SOMEWHERE, HeldGrant, Holdings, Scope, Somewhere, held_permissions
 from tenants.access.rules.limits import NO_LIMITS, Circumstances, Hours, InvalidHoursError, Limits
 from tenants.access.rules.mastery import lacking_to_hand_out
+from tenants.access.rules.oauth import REGISTRABLE_GRANT_TYPES, AuthMethod, GrantType
 from tenants.access.rules.reasons import Reason
 
 __all__ = [
     "EVERYWHERE",
     "NO_LIMITS",
+    "REGISTRABLE_GRANT_TYPES",
     "SOMEWHERE",
+    "AuthMethod",
     "Circumstances",
     "Considered",
     "Decision",
     "Facts",
+    "GrantType",
     "HeldGrant",
     "Holdings",
     "Hours",

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+import time_machine
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from hypothesis import HealthCheck, given
@@ -119,17 +120,21 @@ class TestTokenEndpoint:
         ("form", "authorization", "expected"),
         [
             ({"grant_type": "password"}, "", (400, "unsupported_grant_type")),
-            ({"grant_type": "refresh_token"}, "", (400, "unsupported_grant_type")),
-            ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "", (400, "unsupported_grant_type")),
-            ({"grant_type": "authorization_code"}, "", (400, "unsupported_grant_type")),
+            ({"grant_type": "refresh_token"}, "", (400, "invalid_request")),
+            ({"grant_type": "refresh_token", "refresh_token": "krt_x"}, "", (400, "unauthorized_client")),
+            ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "", (400, "unauthorized_client")),
+            ({"grant_type": "authorization_code"}, "", (400, "invalid_request")),
+            ({"grant_type": "authorization_code", "code": "kac_x"}, "", (400, "unauthorized_client")),
+            ({"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}, "", (400, "unsupported_grant_type")),
             ({"grant_type": ""}, "", (400, None)),
             ({"client_secret": "kcs_wrong"}, "", (401, "invalid_client")),
             ({"client_secret": ""}, "", (401, "invalid_client")),
             ({"client_id": "app_0000000000000000000000000f"}, "", (401, "invalid_client")),
-            ({"client_id": "\x00"}, "", (401, "invalid_client")),
+            ({"client_id": "\x00"}, "", (400, "invalid_request")),
             ({"client_id": "https://evil.example/app.json"}, "", (401, "invalid_client")),
             ({"resource": "https://elsewhere.example"}, "", (400, "invalid_target")),
-            ({"scope": "\x00"}, "", (400, "invalid_scope")),
+            ({"scope": "\x00"}, "", (400, "invalid_request")),
+            ({"client_assertion": "a.b.c"}, "", (401, "invalid_client")),
             ({"client_secret": ""}, "Basic", (401, "invalid_client")),
             ({"client_secret": ""}, "Basic ====", (401, "invalid_client")),
             ({"client_secret": ""}, "Basic \u00e9\u00e9", (401, "invalid_client")),
@@ -200,6 +205,7 @@ class TestDeath:
     ) -> None:
         with organization(org_a):
             fresh = services.rotate_secret(app_id=app.principal.id, by=SYSTEM)
+        assert fresh.secret is not None
 
         _assert_refused(http_a, app.token)
         assert _ask(http_a, _credentials(app)).status_code == 401
@@ -229,17 +235,41 @@ class TestKeys:
     def test_a_rotation_cuts_nobody_off(self, app: factory.App, http_a: APIClient, org_a: OrganizationContext) -> None:
         with organization(org_a):
             fresh = services.rotate_signing_key()
+            assert services.rotate_signing_key() == fresh
 
-        kids = [key["kid"] for key in http_a.get("/.well-known/jwks.json").json()["keys"]]
-        assert kids[0] == fresh.kid
-        assert len(kids) == 2
-        assert factory.signed_in(http_a, app.token).get("/v1/apps").status_code == 200
-        http_a.credentials()
+        # Whoever keeps our keys for as long as they may has the new one before it signs.
+        keys = http_a.get("/.well-known/jwks.json")
+        assert keys["Cache-Control"] == f"public, max-age={signing.KEYS_MAX_AGE.total_seconds():.0f}"
+        assert keys.json()["keys"][0]["kid"] == fresh.kid
+        assert len(keys.json()["keys"]) == 2
+        assert fresh.signs_at - utc_now() > signing.KEYS_MAX_AGE
+        assert _kid(_ask(http_a, _credentials(app)).json()["access_token"]) != fresh.kid
+        with time_machine.travel(fresh.signs_at - timedelta(seconds=1)):
+            last = _ask(http_a, _credentials(app)).json()["access_token"]
+        with time_machine.travel(fresh.signs_at + timedelta(seconds=1)):
+            token = _ask(http_a, _credentials(app)).json()["access_token"]
+            assert _kid(last) != _kid(token) == fresh.kid
+            for one in (last, token):
+                assert factory.signed_in(http_a, one).get("/v1/apps").status_code == 200
+            http_a.credentials()
+        with time_machine.travel(fresh.signs_at + signing.LONGEST_TOKEN_LIFETIME + 2 * signing.CLOCK_SKEW):
+            assert [key["kid"] for key in http_a.get("/.well-known/jwks.json").json()["keys"]] == [fresh.kid]
+
+    def test_a_key_that_others_know_is_dead_at_once(
+        self, app: factory.App, http_a: APIClient, org_a: OrganizationContext
+    ) -> None:
+        owner = factory.signed_in(client_of(org_a), factory.member_token(org_a, "owner"))
+        waiting = owner.post("/v1/signing-keys", {}).json()
+
+        fresh = owner.post("/v1/signing-keys", {"immediately": True})
+
+        assert fresh.status_code == 201
+        assert fresh.json()["kid"] != waiting["kid"]
+        assert [key["kid"] for key in http_a.get("/.well-known/jwks.json").json()["keys"]] == [fresh.json()["kid"]]
+        _assert_refused(http_a, app.token)
         token = _ask(http_a, _credentials(app)).json()["access_token"]
-        assert jws.extract_compact(token.encode()).headers()["kid"] == fresh.kid
-        later = utc_now() + signing.TOKEN_LIFETIME + 2 * signing.CLOCK_SKEW
-        with organization(org_a):
-            assert [key["kid"] for key in signing.public_keys(clock=lambda: later)] == [fresh.kid]
+        assert factory.signed_in(http_a, token).get("/v1/apps").status_code == 200
+        assert owner.get("/v1/signing-keys").json()["data"][0]["retired_at"] is None
 
     def test_only_public_halves_are_shown_and_the_private_ones_are_sealed(
         self, app: factory.App, http_a: APIClient, org_a: OrganizationContext
@@ -259,17 +289,22 @@ class TestKeys:
         document = http_a.get("/.well-known/oauth-authorization-server").json()
 
         assert document["issuer"] == org_a.issuer
-        assert document["grant_types_supported"] == ["client_credentials"]
-        assert document["token_endpoint"] == f"{org_a.issuer}/oauth/token"
-        for name in ("token_endpoint", "jwks_uri"):
-            path = document[name].removeprefix(org_a.issuer)
-            assert http_a.options(path).status_code != 404
+        assert http_a.get("/.well-known/openid-configuration").json() == document
+        endpoints = {name: url for name, url in document.items() if name.endswith(("_endpoint", "_uri"))}
+        assert len(endpoints) == 7
+        for url in endpoints.values():
+            assert url.startswith(f"{org_a.issuer}/")
+            assert http_a.options(url.removeprefix(org_a.issuer)).status_code != 404
         assert "checkout.create" not in document["scopes_supported"]
 
     def test_the_issuer_never_comes_from_the_request(self, http_a: APIClient) -> None:
         answer = http_a.get("/.well-known/oauth-authorization-server", HTTP_X_FORWARDED_HOST="evil.example")
 
         assert "evil" not in answer.content.decode()
+
+
+def _kid(token: str) -> str:
+    return str(jws.extract_compact(token.encode()).headers()["kid"])
 
 
 def _private(org: OrganizationContext) -> tuple[ECKey, str]:
