@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -31,8 +31,10 @@ class Facts:
     def zones(self) -> Zones:
         return self._zones
 
-    def spent(self, *, principal: Principal, grants: Sequence[HeldGrant], day: date) -> Mapping[UUID, int]:
-        rows = DailySpend.objects.filter(grant_id__in=[one.id for one in grants], principal_id=principal.id, day=day)
+    def spent(self, *, principal: Principal, grants: Sequence[HeldGrant], local: datetime) -> Mapping[UUID, int]:
+        rows = DailySpend.objects.filter(
+            grant_id__in=[one.id for one in grants], principal_id=principal.id, day=local.date()
+        )
         return dict(rows.values_list("grant_id", "amount_minor"))
 
 

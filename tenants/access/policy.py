@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -50,18 +50,6 @@ class GrantExists(Conflict):
 
     code = "grant_exists"
     title = "The role is given there already, within other limits"
-
-
-_device_lookup: Callable[[Iterable[UUID]], Mapping[UUID, Location]] | None = None
-
-
-def register_device_lookup(lookup: Callable[[Iterable[UUID]], Mapping[UUID, Location]]) -> None:
-    """Tell how to find where devices stand; those that do not exist are left out.
-
-    Devices lie above access in the order of apps, so their app hands this in when it starts.
-    """
-    global _device_lookup
-    _device_lookup = lookup
 
 
 def grant_role(
@@ -230,14 +218,9 @@ def bump_policy_revision() -> int:
     return revision
 
 
-def locations_of(device_ids: Iterable[UUID]) -> Mapping[UUID, Location]:
-    """Where devices stand, without those that do not exist."""
-    return _device_lookup(device_ids) if _device_lookup else {}
-
-
 def find_device(device_id: UUID, *, field: str) -> Location:
     """Where the device stands. Raises InvalidInput (`field`) when there is no such device."""
-    found = locations_of([device_id]).get(device_id)
+    found = selectors.device_locations([device_id]).get(device_id)
     if found is None:
         raise InvalidInput("No device has this id.", field=field)
     return found

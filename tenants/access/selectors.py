@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -12,10 +13,16 @@ from django.db.models import QuerySet
 from engine.errors import NotFound
 from engine.permissions import PERMISSIONS
 from engine.principals import Principal, PrincipalKind
+from shared.accounts import selectors as accounts
 from tenants.access import snapshot
 from tenants.access.models import GROUP, App, Grant, Grantee, Group, GroupMembership, Role
 from tenants.access.permissions import ROLES
 from tenants.access.rules import HeldGrant
+from tenants.sites import selectors as sites
+from tenants.sites.rules import Location
+
+DeviceLookup: TypeAlias = Callable[[Iterable[UUID]], Mapping[UUID, Location]]
+_device_lookup: DeviceLookup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,48 @@ def kind_within(principal: Principal | Grantee) -> str:
 def grants_of(principal: Principal) -> list[HeldGrant]:
     """What the principal holds, directly and by groups. One query; none for those who hold no grants."""
     return list(snapshot.holdings_of(principal))
+
+
+def principals(wanted: Iterable[tuple[str, UUID]]) -> dict[tuple[str, UUID], Principal]:
+    """The principals of those kinds and ids that exist and are not deactivated. At most three queries."""
+    by_kind: dict[str, list[UUID]] = {}
+    for kind, principal_id in wanted:
+        by_kind.setdefault(kind, []).append(principal_id)
+    found: list[Principal] = []
+    if asked := by_kind.get("member"):
+        found += [one.principal for one in accounts.users().filter(id__in=asked, is_active=True)]
+    if asked := by_kind.get("app"):
+        found += [one.principal for one in apps().filter(id__in=asked, is_active=True)]
+    if asked := by_kind.get("device"):
+        found += [Principal(kind="device", id=one) for one in device_locations(asked)]
+    return {(one.kind, one.id): one for one in found}
+
+
+def places(wanted: Iterable[tuple[str, UUID]]) -> dict[tuple[str, UUID], Location]:
+    """Where the sites (`site`) and devices (`dev`) are, without those that do not exist. At most two queries."""
+    asked = list(wanted)
+    sites_asked = [one for prefix, one in asked if prefix == "site"]
+    devices_asked = [one for prefix, one in asked if prefix == "dev"]
+    found: dict[tuple[str, UUID], Location] = {}
+    if sites_asked:
+        found |= {("site", one): where for one, where in sites.locations(sites_asked).items()}
+    if devices_asked:
+        found |= {("dev", one): where for one, where in device_locations(devices_asked).items()}
+    return found
+
+
+def device_locations(device_ids: Iterable[UUID]) -> Mapping[UUID, Location]:
+    """Where devices stand, without those that do not exist."""
+    return _device_lookup(device_ids) if _device_lookup else {}
+
+
+def register_device_lookup(lookup: DeviceLookup) -> None:
+    """Tell how to find where devices stand; those that do not exist are left out.
+
+    Devices lie above access in the order of apps, so their app hands this in when it starts.
+    """
+    global _device_lookup
+    _device_lookup = lookup
 
 
 def grants() -> QuerySet[Grant]:

@@ -18,8 +18,9 @@ from tenants.access.members import (
     invite_member,
     renew_invitation,
 )
-from tenants.access.policy import grant_role, register_device_lookup, revoke_grant
+from tenants.access.policy import grant_role, revoke_grant
 from tenants.access.roles import create_role, delete_role, update_role
+from tenants.access.selectors import register_device_lookup
 from tenants.access.signing import create_signing_key, ensure_signing_key, rotate_signing_key
 from tenants.access.spending import give_back, spend
 

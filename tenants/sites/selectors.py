@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -80,6 +80,16 @@ def site(*, site_id: UUID) -> Site:
     if found is None:
         raise NotFound
     return found
+
+
+def all_sites() -> SiteQuerySet:
+    """The whole tree, whoever asks."""
+    return Site.objects.all()
+
+
+def locations(site_ids: Iterable[UUID]) -> dict[UUID, rules.Location]:
+    """Where sites are, without those that do not exist. One query."""
+    return {one.id: one.location for one in Site.objects.filter(id__in=list(site_ids))}
 
 
 def effective_time_zones(*, sites: Sequence[Site]) -> dict[UUID, str]:

@@ -106,6 +106,9 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     app = make("/v1/apps", {"name": world.mark, "roles": ["operator"]})["id"]
     make("/v1/grants", {"principal": app, "role": "auditor"})
     _let_an_app_act(world)
+    make("/v1/roles", {"name": "look", "meaning": world.mark, "permissions": ["sites.read"]})
+    group = make("/v1/groups", {"name": world.mark, "kind": "member"})["id"]
+    make(f"/v1/groups/{group}/memberships", {"principal": world.ids["mem"]})
     make("/v1/webhook-endpoints", {"url": f"https://example.com/{world.mark}", "event_types": ["*"]})
     account = make(
         "/v1/provider-accounts",

@@ -63,6 +63,9 @@ class Decision(Protocol):
     @property
     def reason(self) -> str: ...
 
+    @property
+    def step_up(self) -> bool: ...
+
 
 class Checker(Protocol):
     """Decides whether ``principal`` holds ``permission``, on ``resource`` when there is one."""
@@ -171,7 +174,7 @@ class DeclaredPermission(BasePermission):
             and reading != permission
             and decide(principal=principal, permission=reading, resource=obj).allowed
         ):
-            raise PermissionRefused(permission=permission, reason=decision.reason)
+            raise refusal(permission, decision)
         raise NotFound
 
 
@@ -199,8 +202,12 @@ def _require(principal: Principal, permission: str, *, anywhere: bool) -> None:
     resource = SOMEWHERE if anywhere else None
     decision = decide(principal=principal, permission=permission, resource=resource)
     if not decision.allowed:
-        raise PermissionRefused(
-            f"This needs the permission {permission}.",
-            permission=permission,
-            reason=decision.reason,
-        )
+        raise refusal(permission, decision)
+
+
+def refusal(permission: str, decision: Decision) -> PermissionRefused:
+    """The refusal of a decision; ``step_up`` is told when a fresh second factor would turn it into a yes."""
+    more: dict[str, Any] = {"step_up": True} if decision.step_up else {}
+    return PermissionRefused(
+        f"This needs the permission {permission}.", permission=permission, reason=decision.reason, **more
+    )

@@ -1,4 +1,6 @@
-"""Roles, grants, members, apps, authorizations and signing keys. The OAuth endpoints are in `oauth_views`."""
+"""Members, apps, authorizations and signing keys. Roles, groups and grants are in `policy_views`, the OAuth
+endpoints in `oauth_views`.
+"""
 
 from __future__ import annotations
 
@@ -10,101 +12,24 @@ from rest_framework.response import Response
 from engine.api import etags
 from engine.api.access import SIGNED_IN
 from engine.api.views import APIView, Request, operation
-from engine.errors import InvalidInput, NotFound
 from engine.idempotency.decorators import idempotent
-from engine.principals import Principal
 from shared.accounts import selectors as accounts
 from shared.accounts.api.serializers import AccountBody
-from tenants.access import authorizations, policy, selectors, services, signing
+from tenants.access import authorizations, selectors, services, signing
 from tenants.access.api.serializers import (
     AppBody,
     AppSecretBody,
     AuthorizationBody,
     CreateApp,
-    CreateGrant,
-    GrantBody,
-    GrantFilter,
     InvitedMember,
     InviteMember,
-    RoleBody,
-    RoleList,
     RotateSigningKey,
     SigningKeyBody,
     UpdateApp,
 )
 from tenants.access.clients import Registration
-from tenants.access.permissions import ROLES
 
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-class Roles(APIView):
-    """What can be granted."""
-
-    permission = "members.read"
-
-    @operation(id="roles_list", summary="List the roles", tag="Access", response=RoleList)
-    def get(self, request: Request) -> Response:
-        return Response({"data": RoleBody(ROLES.values(), many=True).data})
-
-
-class Grants(APIView):
-    """Who may do what, and where."""
-
-    permissions = {"GET": "members.read", "POST": "members.write"}
-
-    @operation(
-        id="grants_list",
-        summary="List grants",
-        tag="Access",
-        response=GrantBody(many=True),
-        query=GrantFilter,
-    )
-    def get(self, request: Request) -> Response:
-        rows = selectors.grants()
-        wanted = self.query(request).get("principal")
-        if wanted is not None:
-            kind, principal_id = wanted
-            rows = rows.filter(principal_kind=kind, principal_id=principal_id)
-        return self.page(rows, GrantBody)
-
-    @operation(
-        id="grants_create",
-        summary="Give a role to a member, an app or a device",
-        description="Nobody gives more than they hold. Giving it twice gives the same grant.",
-        tag="Access",
-        request=CreateGrant,
-        response={201: GrantBody},
-    )
-    @idempotent(required=False)
-    def post(self, request: Request) -> Response:
-        given = self.valid(request)
-        grant = services.grant_role(
-            principal=_existing(*given["principal"]),
-            role=given["role"],
-            scope=given["scope"],
-            site_id=given.get("site_id"),
-            device_id=given.get("device_id"),
-            by=request.principal,
-        )
-        return Response(GrantBody(grant).data, status=201)
-
-
-class GrantDetail(APIView):
-    """One grant."""
-
-    permissions = {"DELETE": "members.write"}
-
-    @operation(
-        id="grants_delete",
-        summary="Take a role away",
-        tag="Access",
-        response={204: None},
-        problems=(404, 409),
-    )
-    def delete(self, request: Request, grant_id: UUID) -> Response:
-        services.revoke_grant(grant_id=grant_id, by=request.principal)
-        return Response(status=204)
 
 
 class Members(APIView):
@@ -302,16 +227,3 @@ class SigningKeys(APIView):
 def _with_secret(made: Any, *, status: int) -> Response:
     body = {**AppBody(made.app).data, "client_secret": made.secret or ""}
     return Response(body, status=status, headers=NO_STORE)
-
-
-def _existing(kind: Any, principal_id: UUID) -> Principal:
-    """The principal, when there is one of that id here. Raises InvalidInput (field principal)."""
-    try:
-        if kind == "member":
-            return accounts.user(user_id=principal_id).principal
-        if kind == "app":
-            return selectors.app(app_id=principal_id).principal
-    except NotFound as error:
-        raise InvalidInput(f"There is no such {kind}.", field="principal") from error
-    policy.find_device(principal_id, field="principal")
-    return Principal(kind="device", id=principal_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -26,8 +26,8 @@ class Facts(Protocol):
     def zones(self) -> Zones:
         """The time zones of the organization and its sites."""
 
-    def spent(self, *, principal: Principal, grants: Sequence[HeldGrant], day: date) -> Mapping[UUID, int]:
-        """What the principal has spent on a day by each of the grants, in minor units."""
+    def spent(self, *, principal: Principal, grants: Sequence[HeldGrant], local: datetime) -> Mapping[UUID, int]:
+        """What the principal has spent by each of the grants on the day of `local`, the place's own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def weigh(
         local = local_times(facts.zones(), where=where, at=circumstances.at)
     spent: Mapping[UUID, int] = {}
     if daily and circumstances.amount_minor is not None:
-        spent = facts.spent(principal=principal, grants=daily, day=local[0].date())
+        spent = facts.spent(principal=principal, grants=daily, local=local[0])
     return [
         (
             one,

@@ -6,7 +6,7 @@ from uuid import UUID
 from rest_framework.response import Response
 
 from engine.api import etags
-from engine.api.access import PermissionRefused, decide
+from engine.api.access import decide, refusal
 from engine.api.views import APIView, Request, operation
 from engine.idempotency.decorators import idempotent
 from tenants.sites import selectors, services
@@ -85,7 +85,7 @@ def _require_writing(request: Request, *, under: UUID | None) -> None:
     parent = services.parent_site(under)
     decision = decide(principal=request.principal, permission=WRITE, resource=parent)
     if not decision.allowed:
-        raise PermissionRefused(permission=WRITE, reason=decision.reason)
+        raise refusal(WRITE, decision)
 
 
 def _body(site: Any) -> Any:

@@ -20,6 +20,7 @@ from tests.engine.api import sample
 class Answer:
     allowed: bool
     reason: str
+    step_up: bool = False
 
 
 @pytest.fixture

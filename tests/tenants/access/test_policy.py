@@ -46,10 +46,10 @@ def nobody(in_org_a: OrganizationContext) -> Principal:
 def till() -> Iterator[Location]:
     """A device that access can find, as the app of devices would tell it."""
     place = Location(site_path=None, device_id=uuid4())
-    before = policy._device_lookup
+    before = selectors._device_lookup
     services.register_device_lookup(lambda ids: {one: place for one in ids if one == place.device_id})
     yield place
-    policy._device_lookup = before
+    selectors._device_lookup = before
 
 
 class TestGranting:

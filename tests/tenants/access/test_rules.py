@@ -37,7 +37,7 @@ class _Facts:
     def zones(self) -> Zones:
         return Zones("UTC", {})
 
-    def spent(self, *, principal: Principal, grants: Any, day: Any) -> dict[UUID, int]:
+    def spent(self, *, principal: Principal, grants: Any, local: Any) -> dict[UUID, int]:
         return {}
 
 
