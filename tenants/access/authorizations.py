@@ -93,12 +93,8 @@ def issue_code(
 
 def presented_code(*, app: App, code: str, clock: Clock = utc_now) -> AuthorizationCode | None:
     """The code's row, locked, or None. A code that comes again ends what came of it (RFC 6749, section 4.1.2)."""
-    row = (
-        AuthorizationCode.objects.select_for_update(of=("self",))
-        .select_related("member", "authorization")
-        .filter(app=app, code_hash=hash_token(code))
-        .first()
-    )
+    # Nothing joined: what a lock has waited for is read anew in the locked table alone.
+    row = AuthorizationCode.objects.select_for_update().filter(app=app, code_hash=hash_token(code)).first()
     if row is None:
         return None
     row.app = app
@@ -165,12 +161,7 @@ def presented(*, app: App, token: str, clock: Clock = utc_now) -> Presented | No
     if parsed is None:
         return None
     authorization_id, generation = parsed
-    row = (
-        Authorization.objects.select_for_update(of=("self",))
-        .select_related("member", "app")
-        .filter(id=authorization_id, app=app)
-        .first()
-    )
+    row = Authorization.objects.select_for_update().filter(id=authorization_id, app=app).first()
     if row is None or row.sealed_chain_key is None or generation > row.generation:
         return None
     if not hmac.compare_digest(_token(row, generation), token):

@@ -142,8 +142,7 @@ def polled(*, app: App, device_code: str, clock: Clock = utc_now) -> tuple[str |
     None for a code that is unknown or was used up. The latter ends nothing: an app that polls asks twice easily.
     """
     row = (
-        DeviceAuthorization.objects.select_for_update(of=("self",))
-        .select_related("member", "authorization")
+        DeviceAuthorization.objects.select_for_update()
         .filter(app=app, device_code_hash=hash_token(device_code))
         .first()
     )

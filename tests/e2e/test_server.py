@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -15,6 +12,7 @@ import pytest
 
 from tests.harness import environment
 from tests.harness.live import live_database
+from tests.harness.server import serving
 
 pytestmark = pytest.mark.processes
 HOST = f"org-a.{environment.BASE_DOMAIN}"
@@ -22,39 +20,9 @@ HOST = f"org-a.{environment.BASE_DOMAIN}"
 
 @pytest.fixture(scope="module")
 def port(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) -> Iterator[int]:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(number)]
-    command += ["--workers", "1", "config.wsgi:application"]
-    with django_db_blocker.unblock(), live_database() as database, log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=database.environment(), cwd=environment.ROOT / "src", stdout=output, stderr=output
-        )
-        try:
-            _wait(number, process, log)
-            yield number
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait(port: int, process: subprocess.Popen[bytes], log: Any) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            answer = exchange(port, [b"GET /v1/people HTTP/1.1\r\nHost: " + HOST.encode() + b"\r\n\r\n"])
-        except OSError:
-            time.sleep(0.1)
-            continue
-        if answer:
-            return
-    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+    with django_db_blocker.unblock(), live_database() as database, serving(database, log=log) as number:
+        yield number
 
 
 def exchange(port: int, parts: list[bytes]) -> bytes:

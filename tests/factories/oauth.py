@@ -69,14 +69,14 @@ def over_django(org: OrganizationContext) -> Send:
 
 
 def over_http(org: OrganizationContext, *, port: int) -> Send:
-    """Through a socket, to a server on this machine."""
-    host = urlsplit(org.issuer).netloc
+    """Through a socket, to a server on this machine that believes from which address we come."""
+    host, address = urlsplit(org.issuer).netloc, str(ip_address(0x0A000000 + secrets.randbits(24)))
     client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
 
     def send(
         method: str, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        sent = {"Host": host, **(headers or {})}
+        sent = {"Host": host, "X-Forwarded-For": address, **(headers or {})}
         answer = client.request(method, path, data=dict(form) if form is not None else None, headers=sent)
         is_json = "json" in answer.headers.get("Content-Type", "")
         return Answer(answer.status_code, answer.headers, answer.text, answer.json() if is_json else None)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
-import requests
 import time_machine
-from authlib.integrations.requests_client import OAuth2Session
-from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from joserfc import jws, jwt
-from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+from joserfc import jwt
+from joserfc.jwk import KeySet
 from oauth2_provider.models import AccessToken
 from rest_framework.test import APIClient
 
@@ -30,6 +26,7 @@ from tenants.access import services, signing
 from tenants.access.models import SigningKey
 from tests.conftest import client_of
 from tests.factories import access as factory
+from tests.factories import forgeries
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -243,12 +240,12 @@ class TestKeys:
         assert keys.json()["keys"][0]["kid"] == fresh.kid
         assert len(keys.json()["keys"]) == 2
         assert fresh.signs_at - utc_now() > signing.KEYS_MAX_AGE
-        assert _kid(_ask(http_a, _credentials(app)).json()["access_token"]) != fresh.kid
+        assert forgeries.kid_of(_ask(http_a, _credentials(app)).json()["access_token"]) != fresh.kid
         with time_machine.travel(fresh.signs_at - timedelta(seconds=1)):
             last = _ask(http_a, _credentials(app)).json()["access_token"]
         with time_machine.travel(fresh.signs_at + timedelta(seconds=1)):
             token = _ask(http_a, _credentials(app)).json()["access_token"]
-            assert _kid(last) != _kid(token) == fresh.kid
+            assert forgeries.kid_of(last) != forgeries.kid_of(token) == fresh.kid
             for one in (last, token):
                 assert factory.signed_in(http_a, one).get("/v1/apps").status_code == 200
             http_a.credentials()
@@ -303,122 +300,12 @@ class TestKeys:
         assert "evil" not in answer.content.decode()
 
 
-def _kid(token: str) -> str:
-    return str(jws.extract_compact(token.encode()).headers()["kid"])
-
-
-def _private(org: OrganizationContext) -> tuple[ECKey, str]:
-    with organization(org):
-        row = SigningKey.objects.filter(retired_at=None).latest("id")
-        opened = signing.keyring.open_secret(
-            purpose_name="oauth.signing_key", record_id=row.kid, sealed=bytes(row.sealed_private_jwk)
-        )
-        return ECKey.import_key(json.loads(opened)), row.kid
-
-
-def _resigned(
-    app: factory.App,
-    org: OrganizationContext,
-    *,
-    header: dict[str, Any] | None = None,
-    claims: dict[str, Any] | None = None,
-    without: str = "",
-) -> str:
-    """The app's own token, changed, and signed again with the organization's real key."""
-    key, kid = _private(org)
-    own = json.loads(base64.urlsafe_b64decode(app.token.split(".")[1] + "=="))
-    new_claims = {name: value for name, value in {**own, **(claims or {})}.items() if name != without}
-    new_header = {"alg": "ES256", "typ": "at+jwt", "kid": kid, **(header or {})}
-    return jwt.encode(new_header, new_claims, key, ["ES256"], default_type=None)
-
-
-def _register(token: str, app: factory.App, org: OrganizationContext) -> None:
-    """Let the row exist as well, so that the signature and the claims alone have to refuse."""
-    with organization(org):
-        row = AccessToken(
-            application_id=app.principal.id,
-            expires=utc_now() + timedelta(minutes=5),
-            token="",
-            scope="",
-        )
-        row._raw_token = token
-        row.save()
-
-
-def _none(app: factory.App, org: OrganizationContext) -> str:
-    header = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "at+jwt", "kid": _private(org)[1]}).encode())
-    return f"{header.decode().rstrip('=')}.{app.token.split('.')[1]}."
-
-
-def _hmac_with_the_public_key(app: factory.App, org: OrganizationContext) -> str:
-    key, kid = _private(org)
-    claims = json.loads(base64.urlsafe_b64decode(app.token.split(".")[1] + "=="))
-    secret = OctKey.import_key(key.as_pem(private=False).decode().replace("-----", "").encode())
-    return jwt.encode({"alg": "HS256", "typ": "at+jwt", "kid": kid}, claims, secret, ["HS256"])
-
-
-def _another_key(app: factory.App, org: OrganizationContext, *, extra: dict[str, Any] | None = None) -> str:
-    claims = json.loads(base64.urlsafe_b64decode(app.token.split(".")[1] + "=="))
-    key = ECKey.generate_key("P-256")
-    header = {"alg": "ES256", "typ": "at+jwt", "kid": _private(org)[1], **(extra or {})}
-    if extra and "jwk" in extra:
-        header["jwk"] = key.as_dict(private=False)
-    return jwt.encode(header, claims, key, ["ES256"])
-
-
-def _rsa(app: factory.App, org: OrganizationContext) -> str:
-    claims = json.loads(base64.urlsafe_b64decode(app.token.split(".")[1] + "=="))
-    key = RSAKey.generate_key(2048)
-    return jwt.encode({"alg": "RS256", "typ": "at+jwt", "kid": _private(org)[1]}, claims, key, ["RS256"])
-
-
-def _by_hand(app: factory.App, org: OrganizationContext, *, header: dict[str, Any]) -> str:
-    key, kid = _private(org)
-    text = json.dumps({"alg": "ES256", "typ": "at+jwt", "kid": kid, **header}).encode()
-    signed = base64.urlsafe_b64encode(text).rstrip(b"=") + b"." + app.token.split(".")[1].encode()
-    signature = jws.JWSRegistry.algorithms["ES256"].sign(signed, key)
-    return (signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
-
-
-FORGERIES: dict[str, Callable[[factory.App, OrganizationContext], str]] = {
-    "alg none": _none,
-    "HMAC keyed with the public key": _hmac_with_the_public_key,
-    "another key under our kid": _another_key,
-    "its own key in the header": lambda app, org: _another_key(app, org, extra={"jwk": {}}),
-    "a key to fetch": lambda app, org: _another_key(app, org, extra={"jku": "https://evil.example/jwks"}),
-    "RS256": _rsa,
-    "unknown kid": lambda app, org: _resigned(app, org, header={"kid": "somebody"}),
-    "kid with NUL": lambda app, org: _resigned(app, org, header={"kid": "a\x00b"}),
-    "kid that walks": lambda app, org: _resigned(app, org, header={"kid": "../../etc/passwd"}),
-    "kid that injects": lambda app, org: _resigned(app, org, header={"kid": "' OR 1=1 --"}),
-    "typ JWT": lambda app, org: _resigned(app, org, header={"typ": "JWT"}),
-    "typ of a gateway proof": lambda app, org: _resigned(app, org, header={"typ": "keystead-gateway+jwt"}),
-    "another issuer": lambda app, org: _resigned(app, org, claims={"iss": "http://org-b.keystead.test"}),
-    "another audience": lambda app, org: _resigned(app, org, claims={"aud": "http://org-b.keystead.test"}),
-    "no audience": lambda app, org: _resigned(app, org, without="aud"),
-    "no expiry": lambda app, org: _resigned(app, org, without="exp"),
-    "expired": lambda app, org: _resigned(app, org, claims={"exp": 1_700_000_000}),
-    "expiry as text": lambda app, org: _resigned(app, org, claims={"exp": "never"}),
-    "another app's name": lambda app, org: _resigned(app, org, claims={"client_id": "app_0000000000000000000000000f"}),
-    "tampered payload": lambda app, org: ".".join(
-        (
-            app.token.split(".")[0],
-            _resigned(app, org, claims={"scope": "payments.write"}).split(".")[1],
-            app.token.split(".")[2],
-        )
-    ),
-    "a critical header that we do not know": lambda app, org: _by_hand(
-        app, org, header={"crit": ["moon"], "moon": "full"}
-    ),
-}
-
-
-@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize("forgery", sorted(forgeries.FORGERIES))
 def test_a_forged_token_is_refused(
     forgery: str, app: factory.App, http_a: APIClient, org_a: OrganizationContext
 ) -> None:
-    token = FORGERIES[forgery](app, org_a)
-    _register(token, app, org_a)
+    token = forgeries.FORGERIES[forgery](app, org_a)
+    forgeries.register(token, app, org_a)
 
     _assert_refused(http_a, token)
 
@@ -426,8 +313,11 @@ def test_a_forged_token_is_refused(
 def test_the_forgeries_differ_from_a_good_token_in_one_thing_only(
     app: factory.App, http_a: APIClient, org_a: OrganizationContext
 ) -> None:
-    for token in (_resigned(app, org_a, claims={"jti": str(uuid4())}), _by_hand(app, org_a, header={})):
-        _register(token, app, org_a)
+    for token in (
+        forgeries.resigned(app, org_a, claims={"jti": str(uuid4())}),
+        forgeries.by_hand(app, org_a, header={}),
+    ):
+        forgeries.register(token, app, org_a)
 
         assert factory.signed_in(http_a, token).get("/v1/apps").status_code == 200
 
@@ -435,7 +325,7 @@ def test_the_forgeries_differ_from_a_good_token_in_one_thing_only(
 def test_a_good_signature_without_a_row_is_a_revoked_token(
     app: factory.App, http_a: APIClient, org_a: OrganizationContext
 ) -> None:
-    _assert_refused(http_a, _resigned(app, org_a, claims={"jti": str(uuid4())}))
+    _assert_refused(http_a, forgeries.resigned(app, org_a, claims={"jti": str(uuid4())}))
 
 
 @pytest.mark.parametrize(
@@ -481,51 +371,6 @@ def test_authenticating_an_app_costs_two_queries(
     # Key, token with app, grants, rows.
     with django_assert_num_queries(4):
         client.get("/v1/apps")
-
-
-def test_authlib_completes_the_grant_from_discovery_alone(
-    app: factory.App, org_a: OrganizationContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Authlib's own client, whose requests are carried to the test client instead of a socket."""
-    # The issuer of tests speaks http.
-    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-    with OAuth2Session(app.client_id, app.secret) as session:
-        session.mount(org_a.issuer, ToTestClient(org_a))
-        document = session.get(f"{org_a.issuer}/.well-known/oauth-authorization-server", withhold_token=True).json()
-        metadata = AuthorizationServerMetadata(document)
-        for name in ("issuer", "token_endpoint", "jwks_uri", "scopes_supported", "grant_types_supported"):
-            getattr(metadata, f"validate_{name}")()
-        session.fetch_token(document["token_endpoint"], grant_type="client_credentials")
-
-        assert session.get(f"{org_a.issuer}/v1/apps").status_code == 200
-
-
-class ToTestClient(requests.adapters.BaseAdapter):
-    """Carries a request of `requests` to Django's test client."""
-
-    def __init__(self, org: OrganizationContext) -> None:
-        super().__init__()
-        self.client = client_of(org)
-        self.issuer = org.issuer
-
-    def send(self, request: Any, **_: Any) -> requests.Response:
-        headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
-        answer = self.client.generic(
-            request.method,
-            request.url.removeprefix(self.issuer),
-            request.body or "",
-            content_type=request.headers.get("Content-Type", ""),
-            **{name: headers[name] for name in headers if name != "HTTP_CONTENT_TYPE"},
-        )
-        response = requests.Response()
-        response.status_code = answer.status_code
-        response._content = answer.content
-        response.headers.update(answer.headers)
-        response.request, response.url = request, request.url
-        return response
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def _assert_refused(
