@@ -34,6 +34,8 @@ log = structlog.get_logger("keystead.access")
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # Anything else with a signature of the same key was made for another purpose.
 TYPES = frozenset({None, "JWT", "client-authentication+jwt"})
+# Clients name us, the token endpoint, or the endpoint that they call: all of them are this organization alone.
+AUDIENCES = ("", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/device_authorization")
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "Ed25519")
 LIFETIME_MAX = timedelta(hours=1)
 KEYS_MAX = 10
@@ -159,7 +161,7 @@ def _checked(claims: Mapping[str, Any], *, client_id: str, now: datetime) -> dat
     if isinstance(audience, list) and len(audience) == 1:
         # Several audiences could each use it at the others.
         audience = audience[0]
-    if audience not in {issuer, f"{issuer}/oauth/token"} if isinstance(audience, str) else True:
+    if not isinstance(audience, str) or audience not in {f"{issuer}{path}" for path in AUDIENCES}:
         raise AssertionRefused("meant for somebody else")
     if claims.get("iss") != client_id or claims.get("sub") != client_id:
         raise AssertionRefused("issuer and subject are not the app")

@@ -237,6 +237,9 @@ def test_the_command_line_makes_lists_and_shows(live_db: LiveDatabase, matcher: 
     for purpose in ("biometric", "secrets"):
         rotated = keystead("org", "rotate-keys", "acme", "--purpose", purpose)
         assert "version 2 is active" in rotated.stdout, rotated.stderr
+    key = keystead("org", "rotate-signing-key", "acme")
+    assert key.stdout.startswith("acme: key "), key.stderr
+    assert keystead("org", "rotate-signing-key", "acme").stdout == key.stdout
     invited = keystead("org", "invite", "acme", "--email", "owner@acme.example")
     assert invited.stdout.startswith("http://acme.")
     without_owner = subprocess.run(
