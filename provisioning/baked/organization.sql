@@ -1,4 +1,4 @@
--- fingerprint: b4bb62f247616196063ea76e353f9e99e08e035f2a351e5b46c63a171240eea6
+-- fingerprint: fa6ce09738359d7fd7172cdab1be35ebbe94f926a448961881c5751cf2bcc7ff
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -32,6 +32,7 @@ CREATE TABLE accounts_user (
     email character varying(254) NOT NULL,
     display_name character varying(120) NOT NULL,
     is_active boolean NOT NULL,
+    joined_at timestamp with time zone,
     CONSTRAINT accounts_user_email_lower CHECK (((email)::text = lower((email)::text))),
     CONSTRAINT accounts_user_email UNIQUE (email),
     CONSTRAINT accounts_user_pkey PRIMARY KEY (id)
@@ -1105,6 +1106,31 @@ CREATE TABLE payments_void (
     CONSTRAINT payments_void_attempt_id_126ae8b6_fk_payments_attempt_id FOREIGN KEY (attempt_id) REFERENCES payments_attempt(id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT payments_void_payment_id_b36f3273_fk_payments_payment_id FOREIGN KEY (payment_id) REFERENCES payments_payment(id) DEFERRABLE INITIALLY DEFERRED
 );
+CREATE TABLE signin_identityprovider (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    name character varying(60) NOT NULL,
+    issuer character varying(255) NOT NULL,
+    client_id character varying(255) NOT NULL,
+    sealed_client_secret bytea,
+    trusts_mfa boolean NOT NULL,
+    is_active boolean NOT NULL,
+    created_by character varying(64) NOT NULL,
+    CONSTRAINT signin_identityprovider_pkey PRIMARY KEY (id)
+);
+CREATE TABLE signin_linkedidentity (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    subject character varying(255) NOT NULL,
+    last_used_at timestamp with time zone,
+    provider_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    CONSTRAINT signin_linkedidentity_pkey PRIMARY KEY (id),
+    CONSTRAINT signin_linkedidentity_subject UNIQUE (provider_id, subject),
+    CONSTRAINT signin_linkedidentity_user UNIQUE (user_id, provider_id),
+    CONSTRAINT signin_linkedidentit_provider_id_ee5525a1_fk_signin_id FOREIGN KEY (provider_id) REFERENCES signin_identityprovider(id) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT signin_linkedidentity_user_id_9ca68001_fk_accounts_user_id FOREIGN KEY (user_id) REFERENCES accounts_user(id) DEFERRABLE INITIALLY DEFERRED
+);
 CREATE TABLE usage_record (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -1380,6 +1406,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('access', '0005_pre_authorizations', now()),
 ('accounts', '0001_pre_initial', now()),
 ('accounts', '0002_pre_sign_in', now()),
+('accounts', '0003_pre_add_joined_at', now()),
 ('admin', '0001_initial', now()),
 ('admin', '0002_logentry_remove_auto_add', now()),
 ('admin', '0003_logentry_add_action_flag_choices', now()),
@@ -1457,6 +1484,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('provisioning', '0005_pre_fleet', now()),
 ('provisioning', '0006_pre_drop_unused_choices', now()),
 ('provisioning', '0007_pre_validate_choices', now()),
+('signin', '0001_pre_initial', now()),
 ('sites', '0001_pre_initial', now()),
 ('usage', '0001_pre_initial', now()),
 ('webhooks', '0001_pre_initial', now()),

@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     SECOND_FACTOR = "second_factor"
     PASSKEY_REGISTRATION = "passkey_registration"
     PASSKEY = "passkey"
+    FEDERATION = "federation"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a purpose
 
 

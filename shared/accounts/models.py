@@ -53,6 +53,8 @@ class User(Model, AbstractBaseUser):
     email = models.EmailField(max_length=254)
     display_name = models.CharField(max_length=120, blank=True)
     is_active = models.BooleanField(default=True)
+    # When the invitation was accepted, by a password or at the organization's identity provider.
+    joined_at = models.DateTimeField(null=True, blank=True)
 
     objects = UserQuerySet.as_manager()
 
@@ -75,10 +77,10 @@ class User(Model, AbstractBaseUser):
 
     @property
     def state(self) -> str:
-        """`invited` until the first password is set, then `active`, or `deactivated`."""
+        """`invited` until the invitation is accepted, then `active`, or `deactivated`."""
         if not self.is_active:
             return "deactivated"
-        return "active" if self.has_usable_password() else "invited"
+        return "active" if self.joined_at or self.has_usable_password() else "invited"
 
 
 def id_of(user: User | None) -> UUID:

@@ -119,11 +119,26 @@ def accept_invitation(*, token: str, password: str, clock: Clock = utc_now) -> U
         user = invitation.user
         passwords.check(password=password, user=user)
         user.set_password(password)
-        user.is_active = True
-        user.save(update_fields=["password", "is_active"])
+        user.is_active, user.joined_at = True, now
+        user.save(update_fields=["password", "is_active", "joined_at"])
         invitation.accepted_at = now
         invitation.save(update_fields=["accepted_at"])
         journal.record(action="invitation.accepted", user=user, clock=clock)
+    return user
+
+
+def join_by_provider(*, email: str, clock: Clock = utc_now) -> User | None:
+    """Accept the open invitation of who proved the address at the organization's identity provider; None when
+    nobody waits under it. An account that is in use is never found this way. In the caller's transaction."""
+    now = clock()
+    user = User.objects.with_email(email).select_for_update().first()
+    if user is None or user.state != "invited":
+        return None
+    if not user.invitations.filter(accepted_at=None, expires_at__gt=now).update(accepted_at=now):
+        return None
+    user.joined_at = now
+    user.save(update_fields=["joined_at"])
+    journal.record(action="invitation.accepted", user=user, detail={"by": "identity_provider"}, clock=clock)
     return user
 
 

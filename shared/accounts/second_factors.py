@@ -10,7 +10,8 @@ from django.db import transaction
 
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, InvalidInput
-from shared.accounts import attempts, codes, journal, mails, otp, rules, sessions
+from engine.principals import Principal
+from shared.accounts import attempts, codes, journal, known_devices, mails, otp, rules, sessions
 from shared.accounts.attempts import Bucket
 from shared.accounts.models import Passkey, Session, SignInPolicy, User, principal_kind
 
@@ -193,3 +194,25 @@ def renew_recovery_codes(*, session: Session, clock: Clock = utc_now) -> tuple[s
         made = otp.new_recovery_codes(user=session.user)
         journal.record(action="recovery_codes.made", user=session.user, clock=clock)
     return made
+
+
+def set_required(*, required_now: bool, session: Session, clock: Clock = utc_now) -> None:
+    """Ask everybody of this schema for a second factor, or no longer. In the caller's transaction.
+
+    Raises SecondFactorNeeded when whoever asks for it has shown none: they would be the first who is kept out.
+    """
+    if required_now and session.mfa_at is None:
+        raise SecondFactorNeeded("Add a second factor yourself first.")
+    SignInPolicy.objects.update_or_create(id=1, defaults={"mfa_required": required_now, "updated_at": clock()})
+
+
+def reset(*, user: User, by: Principal, clock: Clock = utc_now) -> None:
+    """Take every second factor of somebody away who has lost theirs; every session ends. In the caller's
+    transaction."""
+    otp.remove(user=user)
+    otp.remove_recovery_codes(user=user)
+    Passkey.objects.filter(user=user).delete()
+    sessions.sign_out_everywhere(user=user, clock=clock)
+    known_devices.forget_all(user=user)
+    journal.record(action="second_factors.reset", user=user, by=by, clock=clock)
+    mails.post(kind=mails.Kind.SECOND_FACTORS_RESET, about=user.id)

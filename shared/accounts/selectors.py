@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from engine.errors import NotFound
 from shared.accounts.models import Passkey, Session, SessionQuerySet, User, UserQuerySet
 
-__all__ = ["User", "has_active_user", "open_sessions", "passkeys", "user", "user_by_email", "users"]
+__all__ = ["Session", "User", "has_active_user", "open_sessions", "passkeys", "user", "user_by_email", "users"]
 
 
 def users() -> UserQuerySet:

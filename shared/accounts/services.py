@@ -19,6 +19,7 @@ from shared.accounts.people import (
     create_operator,
     deactivate,
     invite,
+    join_by_provider,
 )
 from shared.accounts.resets import change as change_password
 from shared.accounts.resets import confirm as confirm_password_reset
@@ -31,6 +32,7 @@ from shared.accounts.sessions import (
     own_session,
     sign_everybody_out,
     sign_out,
+    sign_out_elsewhere,
     sign_out_everywhere,
 )
 from shared.accounts.signing_in import OtpRequired, SignInRefused, finish, sign_in
@@ -56,11 +58,13 @@ __all__ = [
     "deactivate",
     "finish",
     "invite",
+    "join_by_provider",
     "open_session",
     "own_session",
     "request_password_reset",
     "sign_everybody_out",
     "sign_in",
     "sign_out",
+    "sign_out_elsewhere",
     "sign_out_everywhere",
 ]

@@ -12,7 +12,7 @@ from django.db.models import Exists
 from engine.clock import Clock, utc_now
 from engine.errors import NotFound
 from engine.principals import Principal
-from shared.accounts import ceremonies, journal, rules
+from shared.accounts import ceremonies, journal, known_devices, rules
 from shared.accounts.models import Session, SignInPolicy, User
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -89,6 +89,14 @@ def sign_out_everywhere(*, user: User, but: UUID | None = None, clock: Clock = u
     """Revoke every session of the user, `but` one if it is named; returns how many there were."""
     rows = Session.objects.filter(user=user, revoked_at=None)
     return (rows.exclude(id=but) if but else rows).update(revoked_at=clock())
+
+
+def sign_out_elsewhere(*, session: Session, clock: Clock = utc_now) -> None:
+    """End every other session of its owner, and forget the browsers that are known."""
+    with transaction.atomic():
+        ended = sign_out_everywhere(user=session.user, but=session.id, clock=clock)
+        known_devices.forget_all(user=session.user)
+        journal.record(action="session.revoked", user=session.user, detail={"others": ended}, clock=clock)
 
 
 def sign_everybody_out(*, clock: Clock = utc_now) -> int:

@@ -103,6 +103,10 @@ class Environment(BaseSettings):
         description="A list of breached passwords in the form of Have I Been Pwned: SHA-1 in hex, a colon, a count, "
         "ordered by hash. Without it only the 44,000 commonest are refused.",
     )
+    identity_provider_allow_private: bool = Field(
+        default=False,
+        description="Let organizations' OIDC providers stand at private addresses: in a company's own network.",
+    )
     body_bytes_max: int = Field(default=1_048_576, ge=1024, description="Largest request body, in bytes.")
     trusted_proxies: str = Field(
         default="",

@@ -57,6 +57,7 @@ TENANT_APPS = [
     "tenants.sites",
     "oauth2_provider",
     "tenants.access",
+    "tenants.signin",
     "tenants.webhooks",
     "tenants.devices",
     "tenants.identity",
@@ -205,6 +206,7 @@ DNS_SERVERS = ENV.name_servers
 OFFBOARDING_GRACE = timedelta(hours=ENV.offboarding_grace_hours)
 MAIL_URL = ENV.mail_url.get_secret_value()
 MAIL_FROM = ENV.mail_from or f"no-reply@{BASE_DOMAIN}"
+IDENTITY_PROVIDER_ALLOW_PRIVATE = ENV.identity_provider_allow_private
 BREACHED_PASSWORDS_FILE = ENV.breached_passwords_file
 WEBHOOK_ALLOW_PRIVATE = ENV.webhook_allow_private
 OUTBOX_VISIBILITY_TIMEOUT_MS = ENV.outbox_visibility_timeout_ms

@@ -10,6 +10,7 @@ _API = [
     "identity",
     "devices",
     "webhooks",
+    "signin",
     "access",
     "sites",
     "usage",

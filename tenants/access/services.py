@@ -18,7 +18,7 @@ from tenants.access.members import (
     invite_member,
     renew_invitation,
 )
-from tenants.access.policy import grant_role, revoke_grant
+from tenants.access.policy import grant_role, require_mastery_of, revoke_grant
 from tenants.access.roles import create_role, delete_role, update_role
 from tenants.access.selectors import register_device_lookup
 from tenants.access.signing import create_signing_key, ensure_signing_key, rotate_signing_key
@@ -45,6 +45,7 @@ __all__ = [
     "remove_from_group",
     "rename_group",
     "renew_invitation",
+    "require_mastery_of",
     "revoke_all_authorizations",
     "revoke_authorizations_of_member",
     "revoke_grant",

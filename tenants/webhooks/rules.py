@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from engine import addresses
+
 SECRET_PREFIX = "whsec_"  # noqa: S105  # the specification's prefix, not a secret
 SECRET_BYTES = 32
 
@@ -35,9 +37,6 @@ DISABLE_FAILURES = 20
 
 _EVENT_TYPE = re.compile(r"(\*|[a-z_]+(\.[a-z_]+)+|[a-z_]+(\.[a-z_]+)*\.\*)\Z")
 _GONE = 410
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 
 
 class InvalidUrl(ValueError):
@@ -95,26 +94,9 @@ def check_url(url: str, *, allow_private: bool) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return url
-    if not allow_private and not is_public(address):
+    if not allow_private and not addresses.is_public(address):
         raise InvalidUrl("This address is not on the public internet.")
     return url
-
-
-def is_public(address: IPAddress) -> bool:
-    """Whether ``address`` is one of the public internet's, also inside its IPv6 disguises.
-
-    Refuses private, loopback, link-local (and with it cloud metadata), multicast, shared, reserved and
-    documentation ranges (IANA special-purpose registries, as Python's ipaddress knows them).
-    """
-    if isinstance(address, ipaddress.IPv6Address):
-        hidden = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if hidden is None and any(address in network for network in _NAT64):
-            hidden = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        if hidden is not None:
-            return is_public(hidden)
-        if int(address) >> 32 == 0 or address.is_site_local:
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def is_success(status: int) -> bool:

@@ -103,6 +103,9 @@ def build(org: OrganizationContext, *, sandbox: SandboxProcess) -> World:
     make("/v1/sites", {"name": world.mark})
     make("/v1/members", {"email": f"{world.mark}@example.com", "role": "analyst"})
     _add_passkey(world)
+    provider = {"name": world.mark, "issuer": "https://idp.example", "client_id": world.mark}
+    make("/v1/identity-providers", provider)
+    _link_owner(world)
     app = make("/v1/apps", {"name": world.mark, "roles": ["operator"]})["id"]
     make("/v1/grants", {"principal": app, "role": "auditor"})
     _let_an_app_act(world)
@@ -167,6 +170,21 @@ def _let_an_app_act(world: World) -> None:
     world.tokens[LENT] = lent.tokens(browser, scope="openid people.read")["access_token"]
     client = access.signed_in(APIClient(HTTP_HOST=world.host), owner.token)
     world.remember(client.get("/v1/authorizations").json())
+
+
+def _link_owner(world: World) -> None:
+    """The owner's link with the identity provider, which nobody runs."""
+    from shared.accounts.models import Session
+    from shared.accounts.rules import hash_token
+    from tenants.signin.models import LinkedIdentity
+
+    with organization(world.organization):
+        row = LinkedIdentity.objects.create(
+            provider_id=ids.decode("idp", world.ids["idp"]),
+            subject=world.mark,
+            user_id=Session.objects.get(token_hash=hash_token(world.tokens["owner"])).user_id,
+        )
+        world.remember(row.public_id)
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class Me(APIView):
 class Sessions(APIView):
     """Sign in; list one's own sessions."""
 
-    permissions = {"GET": SIGNED_IN, "POST": PUBLIC}
+    permissions = {"GET": SIGNED_IN, "POST": PUBLIC, "DELETE": SIGNED_IN}
 
     needs_no_second_factor = True
 
@@ -128,6 +128,17 @@ class Sessions(APIView):
             email=given["email"], password=given["password"], code=given.get("otp"), **whence(request)
         )
         return signed_in(request, session, token)
+
+    @operation(
+        id="sessions_delete_others",
+        summary="Sign out everywhere else",
+        description="Every other session ends, and no browser is a known one any more.",
+        tag="Sessions",
+        response={204: None},
+    )
+    def delete(self, request: Request) -> Response:
+        services.sign_out_elsewhere(session=session_of(request))
+        return Response(status=204)
 
 
 class SecondFactor(APIView):

@@ -81,14 +81,16 @@ class _Again(Exception):
 class ProviderClient:
     """Sends requests and says what became of them. Safe to share between threads."""
 
-    def __init__(self, redis: Redis, policy: Policy | None = None) -> None:
+    def __init__(
+        self, redis: Redis, policy: Policy | None = None, *, transport: httpx2.BaseTransport | None = None
+    ) -> None:
         self.policy = policy or Policy()
         self._breaker = Breaker(redis, self.policy.breaker)
         self._slots = Slots(redis, size=self.policy.slots, lease_ms=int(self.policy.longest_s * 1000))
         timeout = httpx2.Timeout(self.policy.read_s, connect=self.policy.connect_s, pool=self.policy.connect_s)
         # One client serves all organizations: what a provider sets for one must not reach another's request.
         no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self._http = httpx2.Client(timeout=timeout, follow_redirects=False, cookies=no_cookies)
+        self._http = httpx2.Client(timeout=timeout, follow_redirects=False, cookies=no_cookies, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,7 +12,7 @@ from oauthlib.common import add_params_to_uri
 from engine.clock import utc_now
 from engine.errors import DomainError
 from engine.tenancy.context import current_organization
-from shared.accounts import passwords
+from shared.accounts import passwords, second_factors
 from shared.accounts import services as accounts
 from shared.accounts.api.views import remember_browser, whence
 from tenants.access import authorizations, requests, scopes
@@ -102,6 +102,9 @@ class SignIn(pages.Page):
             )
         except DomainError as error:
             return self.get(request, error=error.title, status=error.status)
+        if second_factors.required() and session.mfa_at is None:
+            accounts.sign_out(session=session)
+            return self.get(request, error="Your organization asks for a second factor: add one first.", status=403)
         answer = HttpResponseRedirect(wanted)
         answer.set_cookie(
             pages.COOKIE,

@@ -51,8 +51,10 @@ class Page(View):
 
 
 def session_of(request: HttpRequest) -> Any:
-    """The living session of a member's browser, None without one."""
-    return accounts.authenticate(token=request.COOKIES.get(COOKIE, ""))
+    """The living session of a member's browser; None without one, or where it lacks a second factor that the
+    organization asks for: an app must not be lent what the member may not use."""
+    session = accounts.authenticate(token=request.COOKIES.get(COOKIE, ""))
+    return None if session is None or session.lacks_mfa else session
 
 
 def show(request: HttpRequest, name: str, *, status: int = 200, answers_to: str = "", **context: Any) -> HttpResponse:

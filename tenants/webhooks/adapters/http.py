@@ -7,7 +7,6 @@ that is connected to; nothing resolves a second time. No redirect, no proxy, no 
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 import time
@@ -20,7 +19,7 @@ import httpcore2
 import httpx2
 from httpcore2 import SOCKET_OPTION
 
-from tenants.webhooks import rules
+from engine.calls.public_network import AddressRefused, resolve
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 TOTAL_TIMEOUT_SECONDS = 15.0
@@ -44,10 +43,6 @@ class Answer:
     status: int
     text: str
     duration_ms: int
-
-
-class _AddressRefused(Exception):
-    """The host resolves to an address that deliveries do not go to."""
 
 
 class _Deadline:
@@ -105,17 +100,9 @@ class _Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError("the host does not resolve") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for text in addresses:
-            # One address inside is enough to refuse the name: its owner could choose which one we take.
-            if not self._allow_private and not rules.is_public(ipaddress.ip_address(text.split("%")[0])):
-                raise _AddressRefused(host)
+        address = resolve(host, port, allow_private=self._allow_private)
         connected = self._inner.connect_tcp(
-            addresses[0], port, self._deadline.at_most(timeout), local_address, socket_options
+            address, port, self._deadline.at_most(timeout), local_address, socket_options
         )
         return _Stream(connected, self._deadline)
 
@@ -158,7 +145,7 @@ def post(*, url: str, body: bytes, headers: Mapping[str, str], allow_private: bo
         ):
             text = _beginning(response)
             return Answer(response.status_code, text, _milliseconds(started))
-    except _AddressRefused:
+    except AddressRefused:
         raise NotDelivered("address_refused", duration_ms=_milliseconds(started)) from None
     except httpx2.TimeoutException as error:
         raise NotDelivered("timeout", duration_ms=_milliseconds(started)) from error

@@ -10,6 +10,7 @@ import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine import addresses
 from tenants.webhooks import rules
 
 
@@ -92,12 +93,12 @@ def test_not_subscriptions(text):
     ],
 )
 def test_addresses_that_deliveries_never_go_to(address):
-    assert not rules.is_public(ipaddress.ip_address(address))
+    assert not addresses.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "64:ff9b::101:101"])
 def test_public_addresses(address):
-    assert rules.is_public(ipaddress.ip_address(address))
+    assert addresses.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(
