@@ -16,6 +16,7 @@ from config.terminal import fail
 # Group or command -> module and attribute. Imported when it is asked for.
 _COMMANDS = {
     "asyncapi": "config.commands.documents:asyncapi",
+    "audit": "config.commands.audit:audit",
     "bake": "config.commands.migrations:bake",
     "check": "config.commands.migrations:check",
     "database": "config.commands.migrations:database",

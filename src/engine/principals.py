@@ -22,6 +22,9 @@ class Principal:
     ``authenticated_at`` is when the actor last proved who it is (a password, a key); ``mfa_at`` when it
     last proved a second factor, and None when it never did in this session. A token that is handed on
     carries the moments of the session that it came from.
+
+    ``through`` is the public id of what lets the actor act, where that is not the actor's own account: the
+    app that a member has lent a token to, or the impersonation of an operator. The audit log keeps it.
     """
 
     kind: PrincipalKind
@@ -30,6 +33,7 @@ class Principal:
     scopes: frozenset[str] | None = field(default=None, compare=False)
     authenticated_at: datetime | None = field(default=None, compare=False)
     mfa_at: datetime | None = field(default=None, compare=False)
+    through: str = field(default="", compare=False)
 
     @property
     def public_id(self) -> str:

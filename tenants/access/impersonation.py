@@ -62,6 +62,7 @@ def principal_of(row: operators.Impersonation) -> Principal:
         id=account.id,
         display=f"{account.display_name or account.email} (platform staff)",
         scopes=IMPERSONATION_ROLES.get(row.role, frozenset()),
+        through=row.public_id,
     )
 
 

@@ -96,6 +96,7 @@ def _member(row: AccessToken, claims: Mapping[str, Any], clock: Clock) -> Princi
         scopes=_scopes(claims),
         authenticated_at=authorization.authenticated_at,
         mfa_at=authorization.mfa_at,
+        through=row.application.client_id,
     )
 
 

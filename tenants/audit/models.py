@@ -8,13 +8,17 @@ from django.db import models
 
 from engine.chain.models import AbstractHead, AbstractPending, AbstractSeal, SealedRow
 from engine.chain.rules import moment
+from engine.chain.walk import Point
 from engine.ids import PRINCIPAL_PREFIXES
-
-RESTORED = "organization.restore"
+from tenants.audit import exports
 
 
 class Entry(SealedRow):
-    """One act: who did what to which object, and which decision allowed it."""
+    """One act: who did what to which object, from where, and which decision allowed it.
+
+    `through` is the public id of what let the actor act, where that was not its own account: an app that a
+    member has lent a token to, an impersonation.
+    """
 
     id_prefix = "aud"
     privileges: ClassVar[frozenset[str]] = frozenset()
@@ -27,9 +31,16 @@ class Entry(SealedRow):
     detail = models.JSONField()
     decision_id = models.UUIDField(null=True)
     request_id = models.TextField(blank=True)
+    address = models.TextField(blank=True, default="", db_default="")
+    through = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
-        indexes = [models.Index(fields=["resource", "id"], name="audit_entry_resource")]
+        indexes = [
+            models.Index(fields=["resource", "id"], name="audit_entry_resource"),
+            models.Index(fields=["action", "id"], name="audit_entry_action"),
+            models.Index(fields=["actor_id", "id"], name="audit_entry_actor"),
+            models.Index(fields=["created_at"], name="audit_entry_created_at"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(action__regex=r"^[a-z_]+(\.[a-z_]+)+$"), name="audit_entry_action"
@@ -40,7 +51,10 @@ class Entry(SealedRow):
         ]
 
     def sealed_values(self) -> dict[str, Any]:
+        # Seals of entries from before these columns vouch for rows without them, and empty says the same.
+        later = {"address": self.address, "through": self.through}
         return {
+            **{name: value for name, value in later.items() if value},
             "id": str(self.id),
             "created_at": moment(self.created_at),
             "action": self.action,
@@ -54,7 +68,10 @@ class Entry(SealedRow):
         }
 
     def resumes_after(self) -> int | None:
-        return int(self.detail["ended_at"]) if self.action == RESTORED else None
+        return exports.resumes_after(self.sealed_values())
+
+    def released(self) -> Point | None:
+        return exports.released(self.sealed_values())
 
 
 class Seal(AbstractSeal):

@@ -1,4 +1,4 @@
-"""One id for each request, in its answer, its log records and its problem documents."""
+"""One id for each request, in its answer, its log records and its problem documents; and where it came from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 from engine import ids
+from engine.api.throttles import client_address
 
 HEADER = "Request-Id"
 _FOREIGN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 
 _current: ContextVar[str] = ContextVar("keystead_request_id", default="")
+_address: ContextVar[str] = ContextVar("keystead_client_address", default="")
 
 log = structlog.get_logger("keystead.api")
 
@@ -23,6 +25,11 @@ log = structlog.get_logger("keystead.api")
 def current_request_id() -> str:
     """The id of the request that is being served (``req_...``), or "" outside one."""
     return _current.get()
+
+
+def current_client_address() -> str:
+    """The address that the request which is being served came from, or "" outside one."""
+    return _address.get()
 
 
 class RequestIdMiddleware:
@@ -42,6 +49,7 @@ class RequestIdMiddleware:
         if _FOREIGN.match(foreign):
             bound["client_request_id"] = foreign
         token = _current.set(request_id)
+        address = _address.set(client_address(request))
         started = time.monotonic()
         try:
             with structlog.contextvars.bound_contextvars(**bound):
@@ -54,6 +62,7 @@ class RequestIdMiddleware:
                     milliseconds=round((time.monotonic() - started) * 1000, 1),
                 )
         finally:
+            _address.reset(address)
             _current.reset(token)
         response.headers[HEADER] = request_id
         if not response.streaming and response.status_code not in {204, 304}:

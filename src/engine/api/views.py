@@ -38,7 +38,7 @@ from engine.principals import Principal
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 SerializerClass = type[Serializer[Any]]
-Bodies = SerializerClass | BaseSerializer[Any] | dict[int, Any] | None
+Bodies = SerializerClass | BaseSerializer[Any] | dict[int, Any] | dict[tuple[int, str], Any] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,7 @@ from prometheus_client import Histogram
 
 from engine.chain import rules
 from engine.chain.models import AbstractHead, AbstractPending, AbstractSeal, SealedRow
+from engine.chain.walk import Link, Point, Walk
 from engine.clock import Clock, utc_now
 from engine.outbox import Postpone
 from engine.tenancy.context import current_organization
@@ -53,7 +54,8 @@ class Verification:
 
     ``broken_at`` is the first number that does not hold, None when all do, and ``reason`` says why.
     ``unsealed`` counts committed rows without a seal and ``unsealed_since`` dates the oldest: a short
-    tail is normal while the platform is busy.
+    tail is normal while the platform is busy. ``noted_seen`` is False when a head that was kept elsewhere
+    has left the log with the rows before it, so that nothing can be said about it here.
     """
 
     sealed: int
@@ -62,6 +64,7 @@ class Verification:
     reason: str
     unsealed: int
     unsealed_since: datetime | None
+    noted_seen: bool = True
 
     @property
     def intact(self) -> bool:
@@ -152,25 +155,56 @@ class SealedLog(Generic[Row]):
         self.pending._default_manager.filter(row_id=row.pk).delete()  # type: ignore[misc]  # the app's field
         return Sealed(seal.sequence, row)
 
-    def verify(self, *, page: int = 1000) -> Verification:
-        """Walk the whole chain, recompute every hash, and report the first that does not hold."""
-        sealed = self.seals._default_manager.select_related("row")  # type: ignore[misc]  # the app's field
-        hash_, last = self._genesis(), 0
-        broken_at, reason = None, ""
-        while broken_at is None:
-            seals = list(sealed.filter(sequence__gt=last).order_by("sequence")[:page])
-            if not seals:
+    def verify(self, *, page: int = 1000, noted: Point | None = None) -> Verification:
+        """Walk the whole chain, recompute every hash, and report the first that does not hold.
+
+        ``noted`` is a head that was kept elsewhere: the chain has to go through it.
+        """
+        walk = Walk(log=self.name, start=Point(0, self._genesis()), noted=noted, may_begin_later=True)
+        for link in self.links(page=page):
+            if not walk.take(link):
                 break
-            for seal in seals:
-                reason = self._fault(seal, previous=hash_, last=last)
-                if reason:
-                    broken_at = last + 1
-                    break
-                hash_, last = bytes(seal.hash), seal.sequence
-        if broken_at is None:
-            broken_at, reason = self._fault_of_head(last, hash_)
+        walk.finish()
+        if walk.broken_at is None:
+            broken_at, reason = self._fault_of_head(walk.last.sequence, walk.last.hash)
+        else:
+            broken_at, reason = walk.broken_at, walk.reason
         unsealed, since = self._tail()
-        return Verification(last, hash_, broken_at, reason, unsealed, since)
+        return Verification(
+            sealed=walk.last.sequence,
+            head_hash=walk.last.hash,
+            broken_at=broken_at,
+            reason=reason,
+            unsealed=unsealed,
+            unsealed_since=since,
+            noted_seen=walk.noted_seen,
+        )
+
+    def links(self, *, after: int = 0, through: int | None = None, page: int = 1000) -> Iterator[Link]:
+        """The sealed rows in their order, read page by page along the key."""
+        sealed = self.seals._default_manager.select_related("row")  # type: ignore[misc]  # the app's field
+        if through is not None:
+            sealed = sealed.filter(sequence__lte=through)
+        while seals := list(sealed.filter(sequence__gt=after).order_by("sequence")[:page]):
+            yield from (link_of(seal) for seal in seals)
+            after = seals[-1].sequence
+
+    def head(self) -> Point:
+        """The end of the chain."""
+        head = self.heads._default_manager.first()
+        return Point(0, self._genesis()) if head is None else Point(head.sequence, bytes(head.hash))
+
+    def before(self, sequence: int) -> Point | None:
+        """Where a reader who has seen ``sequence`` goes on; None when that number is not there.
+
+        Whoever has seen nothing (0) goes on from the genesis, or from where the oldest rows have left.
+        """
+        seal = self.seals._default_manager.filter(sequence=sequence).first()
+        if seal is not None:
+            return Point(sequence, bytes(seal.hash))
+        first = next(self.links(page=1), None)
+        beginning = Point(0, self._genesis()) if first is None else first.before
+        return beginning if sequence in {0, beginning.sequence} else None
 
     def _lease(self) -> AbstractHead:
         heads = self.heads._default_manager
@@ -202,19 +236,6 @@ class SealedLog(Generic[Row]):
             sealed_at=now,
         )
 
-    def _fault(self, seal: Any, *, previous: bytes, last: int) -> str:
-        if seal.sequence != last + 1 and not (seal.sequence > last and seal.row.resumes_after() == last):
-            return f"number {last + 1} is missing"
-        if bytes(seal.previous_hash) != previous:
-            return "it does not follow the seal before it"
-        recomputed = rules.link(
-            log=self.name,
-            sequence=seal.sequence,
-            previous_hash=previous,
-            row=seal.row.sealed_values(),
-        )
-        return "" if recomputed == bytes(seal.hash) else "the row was changed after it was sealed"
-
     def _fault_of_head(self, last: int, hash_: bytes) -> tuple[int | None, str]:
         head = self.heads._default_manager.first()
         if head is None:
@@ -232,3 +253,15 @@ class SealedLog(Generic[Row]):
     def _tail(self) -> tuple[int, datetime | None]:
         unsealed = self.rows._default_manager.filter(seal__isnull=True)
         return unsealed.count(), unsealed.aggregate(since=Min("created_at"))["since"]
+
+
+def link_of(seal: Any) -> Link:
+    """A seal and its row, as a walk takes them."""
+    return Link(
+        sequence=seal.sequence,
+        previous_hash=bytes(seal.previous_hash),
+        hash=bytes(seal.hash),
+        row=seal.row.sealed_values(),
+        resumes_after=seal.row.resumes_after(),
+        released=seal.row.released(),
+    )

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from engine.chain.rules import HASH_BYTES
+from engine.chain.walk import Point
 from engine.models import Model
 
 
@@ -30,6 +31,13 @@ class SealedRow(Model):
 
     def resumes_after(self) -> int | None:
         """The number after which the log goes on with this row, when a restore let numbers out before it.
+
+        Read from what the seal vouches for; None for every other row.
+        """
+        return None
+
+    def released(self) -> Point | None:
+        """The place up to which older rows have left the log, when this row says so.
 
         Read from what the seal vouches for; None for every other row.
         """

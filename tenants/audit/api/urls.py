@@ -6,4 +6,7 @@ from django.urls import path
 
 from tenants.audit.api import views
 
-urlpatterns = [path("audit-entries", views.EntryList.as_view())]
+urlpatterns = [
+    path("audit-entries", views.EntryList.as_view()),
+    path("audit-entries/export", views.EntryExport.as_view()),
+]
