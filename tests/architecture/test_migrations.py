@@ -7,7 +7,7 @@ from django.db.migrations.operations.base import Operation
 
 from tests.architecture.migrations import faults, ours, statements
 
-pytestmark = pytest.mark.usefixtures("db")
+in_a_transaction = pytest.mark.usefixtures("db")
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,8 @@ def planted(name: str, *operations: Operation) -> migrations.Migration:
     return migration
 
 
+# Outside of any transaction: an index is only built concurrently there.
+@pytest.mark.usefixtures("live_db")
 def test_every_migration_keeps_its_promise(loader: MigrationLoader) -> None:
     found = ours(loader)
     assert {migration.app_label for migration in found} >= {"organizations", "plans", "outbox"}
@@ -31,12 +33,14 @@ def test_every_migration_keeps_its_promise(loader: MigrationLoader) -> None:
             assert any("CREATE TABLE" in line for line in statements(before, migration)), migration.app_label
 
 
+@in_a_transaction
 @pytest.mark.parametrize("name", ["0099_drop_name", "0099_auto_20260101_1200", "99_pre_x", "0099_pre_"])
 def test_a_name_without_a_phase_is_refused(loader: MigrationLoader, name: str) -> None:
     (fault,) = faults(loader.project_state(), planted(name))
     assert "NNNN_pre_" in fault
 
 
+@in_a_transaction
 @pytest.mark.parametrize(
     ("operation", "code"),
     [
@@ -66,6 +70,7 @@ def test_what_the_old_code_cannot_bear_waits_for_post(loader: MigrationLoader, o
     assert faults(state.clone(), planted("0099_post_planted", operation)) == []
 
 
+@in_a_transaction
 def test_what_the_old_code_does_not_see_may_go_first(loader: MigrationLoader) -> None:
     add = migrations.AddField("organization", "note", models.TextField(null=True))
     assert faults(loader.project_state(), planted("0099_pre_add_note", add)) == []

@@ -114,7 +114,8 @@ def _send(client: Any, operation: Operation, victim: World, content: Any) -> Any
 
 
 def _shown(operation: Operation, who: str, answer: Any, victim: World) -> Iterator[Leak]:
-    text = answer.content.decode() + json.dumps(dict(answer.headers))
+    # Streamed answers too: they are written after everything else has been left.
+    text = answer.getvalue().decode() + json.dumps(dict(answer.headers))
     for secret in victim.secrets():
         if secret in text:
             yield Leak(str(operation), who, f"{answer.status_code} shows {secret}")
