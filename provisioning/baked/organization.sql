@@ -1,4 +1,4 @@
--- fingerprint: fa6ce09738359d7fd7172cdab1be35ebbe94f926a448961881c5751cf2bcc7ff
+-- fingerprint: 61d67f70ff951f45abb9bcec6b8cdd03f0eb0a985e06bb2281c5751cf2bcc7ff
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -313,6 +313,8 @@ CREATE TABLE audit_entry (
     detail jsonb NOT NULL,
     decision_id uuid,
     request_id text NOT NULL,
+    address text DEFAULT ''::text NOT NULL,
+    through text DEFAULT ''::text NOT NULL,
     CONSTRAINT audit_entry_action CHECK ((action ~ '^[a-z_]+(\.[a-z_]+)+$'::text)),
     CONSTRAINT audit_entry_actor_kind CHECK ((actor_kind = ANY (ARRAY['member'::text, 'app'::text, 'device'::text, 'operator'::text, 'system'::text]))),
     CONSTRAINT audit_entry_pkey PRIMARY KEY (id)
@@ -1329,6 +1331,9 @@ CREATE INDEX accounts_knowndevice_user_id_3bdfdf5e ON accounts_knowndevice USING
 CREATE INDEX accounts_passkey_user_id_f8f562b4 ON accounts_passkey USING btree (user_id);
 CREATE INDEX accounts_session_user_id_d5aaed01 ON accounts_session USING btree (user_id);
 CREATE UNIQUE INDEX attempt_one_live_per_payment ON payments_attempt USING btree (payment_id) WHERE ((status)::text = ANY ((ARRAY['authorized'::character varying, 'captured'::character varying, 'created'::character varying, 'needs_review'::character varying, 'placed'::character varying, 'unknown'::character varying])::text[]));
+CREATE INDEX audit_entry_action ON audit_entry USING btree (action, id);
+CREATE INDEX audit_entry_actor ON audit_entry USING btree (actor_id, id);
+CREATE INDEX audit_entry_created_at ON audit_entry USING btree (created_at);
 CREATE INDEX audit_entry_resource ON audit_entry USING btree (resource, id);
 CREATE UNIQUE INDEX capture_one_per_payment ON payments_capture USING btree (payment_id) WHERE (NOT ((status)::text = ANY ((ARRAY['refused'::character varying, 'failed'::character varying])::text[])));
 CREATE INDEX checkouts_checkout_credential_id_a44ae226 ON checkouts_checkout USING btree (credential_id);
@@ -1411,6 +1416,10 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('admin', '0002_logentry_remove_auto_add', now()),
 ('admin', '0003_logentry_add_action_flag_choices', now()),
 ('audit', '0001_pre_initial', now()),
+('audit', '0002_pre_add_source', now()),
+('audit', '0003_pre_index_action', now()),
+('audit', '0004_pre_index_actor', now()),
+('audit', '0005_pre_index_time', now()),
 ('auth', '0001_initial', now()),
 ('auth', '0002_alter_permission_name_max_length', now()),
 ('auth', '0003_alter_user_email_max_length', now()),
