@@ -109,14 +109,14 @@ def reach(*, principal: Principal, permission: str, clock: Clock = utc_now) -> R
 
 
 def visible_to(
-    *, principal: Principal, permission: str, site_path: str, device_id: str | None, clock: Clock = utc_now
+    *, principal: Principal, permission: str, site_id: str, device_id: str | None, clock: Clock = utc_now
 ) -> Q:
     """The filter that lets through exactly the rows for which `check` would say yes.
 
-    `site_path` and `device_id` are the lookups that lead to a row's place; see `sites.selectors.within`.
+    `site_id` and `device_id` are the lookups that lead to a row's place; see `sites.selectors.within`.
     """
     found = reach(principal=principal, permission=permission, clock=clock)
-    return sites.within(found, site_path=site_path, device_id=device_id)
+    return sites.within(found, site_id=site_id, device_id=device_id)
 
 
 def place_of(resource: Any) -> Location | rules.Somewhere:

@@ -1,8 +1,8 @@
 """What principals hold, read with the policy's revision in one statement and kept until that changes.
 
-Every decision reads the revision; the grants travel along only when they are not the ones that are kept. So
-a grant that was taken away is dead with the next decision, in every process, and a decision is one statement
-however much somebody holds (docs/adr/0083-a-decision-reads-the-revision.md).
+Every decision reads the revision; the grants are read, together with it, only when they are not the ones that
+are kept. So a grant that was taken away is dead with the next decision, in every process, and a decision costs
+the same however much somebody holds (docs/adr/0083-a-decision-reads-the-revision.md).
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ HOLDERS = frozenset({"member", "app", "device"})
 KEPT_MAX = 5_000
 """Principals per process, and a bound on what one of them may cost: a Holdings without limits is small."""
 
+_READ_REVISION = "SELECT token::text FROM access_policyrevision WHERE id = 1"
+# Token and grants in one statement, so that they are of one moment.
 _SQL = """
-SELECT policy.token::text, CASE WHEN policy.token = %(known)s THEN NULL ELSE (
+SELECT policy.token::text, (
     SELECT coalesce(json_agg(json_build_array(
         asked.kind, asked.id, held.group_id, g.id, g.role, own.permissions, g.scope, site.path, g.device_id,
         g.amount_max_minor, g.amount_per_day_max_minor, g.currency, g.hours, g.expires_at, g.mfa_max_age_s
@@ -43,7 +45,7 @@ SELECT policy.token::text, CASE WHEN policy.token = %(known)s THEN NULL ELSE (
     JOIN access_grant g ON g.principal_kind = held.kind AND g.principal_id = held.id
     LEFT JOIN sites_site site ON site.id = g.site_id
     LEFT JOIN access_role own ON own.name = g.role
-) END
+)
 FROM (SELECT 1) one LEFT JOIN access_policyrevision policy ON policy.id = 1
 """
 
@@ -53,14 +55,14 @@ _lock = threading.Lock()
 
 
 def holdings_of(principal: Principal) -> Holdings:
-    """What the principal was given. One statement; none for principals that hold no grants."""
+    """What the principal was given. One query, two when the policy has changed; none for those who hold no grants."""
     if principal.kind not in HOLDERS:
         return Holdings()
     return holdings_of_all([principal])[principal]
 
 
 def holdings_of_all(principals: Iterable[Principal]) -> dict[Principal, Holdings]:
-    """As `holdings_of` for many, still one statement."""
+    """As `holdings_of` for many, in no more queries."""
     wanted = list(dict.fromkeys(principals))
     holders = [one for one in wanted if one.kind in HOLDERS]
     found = {one: Holdings() for one in wanted}
@@ -72,13 +74,12 @@ def holdings_of_all(principals: Iterable[Principal]) -> dict[Principal, Holdings
     tokens = {entry[0] if entry else None for entry in kept}
     known = tokens.pop() if len(tokens) == 1 else None
     with connection.cursor() as cursor:
-        cursor.execute(
-            _SQL,
-            {"known": known, "kinds": [one.kind for one in holders], "ids": [one.id for one in holders]},
-        )
+        if known is not None:
+            cursor.execute(_READ_REVISION)
+            if cursor.fetchone() == (known,):
+                return found | {one: entry[1] for one, entry in zip(holders, kept, strict=True) if entry is not None}
+        cursor.execute(_SQL, {"kinds": [one.kind for one in holders], "ids": [one.id for one in holders]})
         token, rows = cursor.fetchone()
-    if rows is None:
-        return found | {one: entry[1] for one, entry in zip(holders, kept, strict=True) if entry is not None}
     loaded = _read(json.loads(rows), holders)
     # Inside a transaction the policy may be about to change under the same token: only what is committed is kept.
     if token is not None and not connection.in_atomic_block:

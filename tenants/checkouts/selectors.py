@@ -17,7 +17,7 @@ from tenants.sites import selectors as sites
 def checkouts(*, visible_to: Principal) -> QuerySet[Checkout]:
     """The checkouts at the sites and devices that a principal may see."""
     reach = access.reach(principal=visible_to, permission="checkouts.read")
-    within = sites.within(reach, site_path="site__path", device_id="device_id")
+    within = sites.within(reach, site_id="site_id", device_id="device_id")
     return Checkout.objects.select_related("site").filter(within)
 
 

@@ -23,7 +23,7 @@ CLAIM_PATH = "/v1/devices/claim"
 def devices(*, visible_to: Principal) -> DeviceQuerySet:
     """The devices that a principal may see, as the access rules say."""
     reach = access.reach(principal=visible_to, permission="devices.read")
-    within = sites.within(reach, site_path="site__path", device_id="id")
+    within = sites.within(reach, site_id="site_id", device_id="id")
     return Device.objects.select_related("site").filter(within)
 
 

@@ -14,6 +14,9 @@ from engine.tenancy.context import current_organization
 from tenants.sites import rules
 from tenants.sites.models import Site, SiteQuerySet
 
+# Each prefix is a range of the index on paths; beyond this many, one look through all sites is cheaper.
+_PREFIXES_BY_INDEX_MAX = 32
+
 
 class ReachOf(Protocol):
     """Answers over what `principal` holds `permission`."""
@@ -39,32 +42,44 @@ def visible_to(*, principal: Principal, permission: str = "sites.read") -> SiteQ
     if _reach_of is None:
         raise NoReach
     reach = _reach_of(principal=principal, permission=permission)
-    return Site.objects.filter(within(reach, site_path="path", device_id=None))
+    return Site.objects.filter(within(reach, site_id="id", device_id=None))
 
 
-def within(reach: rules.Reach, *, site_path: str, device_id: str | None) -> Q:
+def within(reach: rules.Reach, *, site_id: str, device_id: str | None) -> Q:
     """A filter for rows that stand where the reach goes: the one SQL twin of a decision.
 
-    `site_path` and `device_id` are the lookups that lead to the path of a row's site and to its device;
-    None when no single device of a site is a row of its own.
+    `site_id` and `device_id` are the lookups that lead to the ids of a row's site and device; None when no
+    single device of a site is a row of its own.
     """
     if reach.everywhere:
         return Q()
     # No row has no key: a filter that lets nothing through.
     found = Q(pk__in=[])
-    if reach.site_paths:
-        found |= Q(**{f"{site_path}__startswithany": list(reach.site_paths)})
+    places = _beneath(reach.site_paths)
+    for region in reach.regions:
+        inside = Q(path__startswith=region.path)
+        if region.except_paths:
+            inside &= ~Q(path__startswithany=list(region.except_paths))
+        if region.device_id is None:
+            places |= inside
+        elif device_id is not None:
+            sites = Site.objects.filter(inside).values("id")
+            found |= Q(**{device_id: region.device_id, f"{site_id}__in": sites})
+    if reach.site_paths or any(one.device_id is None for one in reach.regions):
+        # The sites are looked through once and hashed, so that no row of a long list has to be joined with its own.
+        found |= Q(**{f"{site_id}__in": Site.objects.filter(places).values("id")})
     if device_id is not None and reach.device_ids:
         found |= Q(**{f"{device_id}__in": reach.device_ids})
-    for region in reach.regions:
-        if region.device_id is not None and device_id is None:
-            continue
-        inside = Q(**{f"{site_path}__startswith": region.path})
-        if region.except_paths:
-            inside &= ~Q(**{f"{site_path}__startswithany": list(region.except_paths)})
-        if region.device_id is not None:
-            inside &= Q(**{str(device_id): region.device_id})
-        found |= inside
+    return found
+
+
+def _beneath(paths: Sequence[str]) -> Q:
+    """The sites of those paths and everything under them."""
+    if len(paths) > _PREFIXES_BY_INDEX_MAX:
+        return Q(path__startswithany=list(paths))
+    found = Q(pk__in=[])
+    for path in paths:
+        found |= Q(path__startswith=path)
     return found
 
 

@@ -436,17 +436,17 @@ def _compare_lists(world: World, person: Any, at: datetime) -> Iterator[str]:
     from tenants.devices.models import Device
     from tenants.sites.models import Site
 
-    def seen(model: Any, permission: str, path: str, device: str | None, own: Any) -> set[UUID]:
+    def seen(model: Any, permission: str, site: str, device: str | None, own: Any) -> set[UUID]:
         within = access.visible_to(
-            principal=person, permission=permission, site_path=path, device_id=device, clock=lambda: at
+            principal=person, permission=permission, site_id=site, device_id=device, clock=lambda: at
         )
         return set(model.objects.filter(within, id__in=list(own)).values_list("id", flat=True))
 
     sites = {s for s in world.parents if expected(world, Asked(person, "sites.read", s, None, at))[0]}
-    if (found := seen(Site, "sites.read", "path", None, world.parents)) != sites:
+    if (found := seen(Site, "sites.read", "id", None, world.parents)) != sites:
         yield f"sites: {len(found ^ sites)} differ"
     devices = {d for d, s in world.devices.items() if expected(world, Asked(person, "devices.read", s, d, at))[0]}
-    if (found := seen(Device, "devices.read", "site__path", "id", world.devices)) != devices:
+    if (found := seen(Device, "devices.read", "site_id", "id", world.devices)) != devices:
         yield f"devices: {len(found ^ devices)} differ"
 
 

@@ -193,6 +193,25 @@ class TestTakingAway:
             services.revoke_grant(grant_id=foreign.id, by=owner)
 
 
+class TestMovingASite:
+    """Whoever holds something over the new surroundings gets it over the site: moving is giving."""
+
+    def test_nobody_moves_a_site_under_what_they_hold_alone(self, owner: Principal) -> None:
+        mine, theirs = sites.create(name="Mine", by=owner), sites.create(name="Theirs", by=owner)
+        mover = factory.member(_here(), None).principal
+        services.create_role(name="planner", permissions=["sites.read", "sites.write"], by=owner)
+        services.grant_role(principal=mover, role="planner", by=owner)
+        services.grant_role(principal=mover, role="admin", scope="site", site_id=mine.id, by=owner)
+
+        with pytest.raises(policy.CannotGrantMore):
+            sites.update(site_id=theirs.id, parent_id=mine.id, by=mover)
+
+        assert not services.check(principal=mover, permission="members.write", resource=theirs).allowed
+        sites.update(site_id=theirs.id, parent_id=mine.id, by=owner)
+        moved = sites.parent_site(theirs.id)
+        assert services.check(principal=mover, permission="members.write", resource=moved).allowed
+
+
 class TestTakingOver:
     """Whoever gets hold of an account has what it has: so these need as much as granting it."""
 
