@@ -1,4 +1,4 @@
--- fingerprint: 61d67f70ff951f45abb9bcec6b8cdd03f0eb0a985e06bb2281c5751cf2bcc7ff
+-- fingerprint: afc7b1a768d0965daa688f0618c0c4de40f6815034579e1781c5751cf2bcc7ff
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -354,8 +354,12 @@ CREATE TABLE devices_device (
     last_seen_at timestamp with time zone,
     revoked_at timestamp with time zone,
     site_id uuid NOT NULL,
+    quarantine_reason character varying(200) DEFAULT ''::character varying NOT NULL,
+    quarantined_at timestamp with time zone,
     CONSTRAINT devices_device_named CHECK ((NOT ((name)::text = ''::text))),
-    CONSTRAINT devices_device_revoked CHECK ((((revoked_at IS NULL) AND ((status)::text = 'active'::text)) OR ((revoked_at IS NOT NULL) AND ((status)::text = 'revoked'::text)))),
+    CONSTRAINT devices_device_quarantined CHECK (((NOT ((status)::text = 'quarantined'::text)) OR (quarantined_at IS NOT NULL))),
+    CONSTRAINT devices_device_revoked CHECK ((((revoked_at IS NOT NULL) AND ((status)::text = 'revoked'::text)) OR ((NOT ((status)::text = 'revoked'::text)) AND (revoked_at IS NULL)))),
+    CONSTRAINT devices_device_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'quarantined'::character varying, 'reset'::character varying, 'revoked'::character varying])::text[]))),
     CONSTRAINT devices_device_pkey PRIMARY KEY (id),
     CONSTRAINT devices_device_site_id_21fb2ff9_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
 );
@@ -367,6 +371,8 @@ CREATE TABLE devices_devicecredential (
     status character varying(16) NOT NULL,
     device_id uuid NOT NULL,
     replaced_by_id uuid,
+    expires_at timestamp with time zone,
+    CONSTRAINT devices_credential_pending CHECK (((NOT ((status)::text = 'pending'::text)) OR (expires_at IS NOT NULL))),
     CONSTRAINT devices_credential_replaced CHECK ((((replaced_by_id IS NOT NULL) AND ((status)::text = 'replaced'::text)) OR ((NOT ((status)::text = 'replaced'::text)) AND (replaced_by_id IS NULL)))),
     CONSTRAINT devices_credential_key UNIQUE (thumbprint),
     CONSTRAINT devices_devicecredential_pkey PRIMARY KEY (id),
@@ -584,11 +590,13 @@ CREATE TABLE devices_enrolmentcode (
     created_by character varying(64) NOT NULL,
     device_id uuid,
     site_id uuid NOT NULL,
-    CONSTRAINT devices_code_claimed CHECK ((((claimed_at IS NULL) AND (device_id IS NULL)) OR ((claimed_at IS NOT NULL) AND (device_id IS NOT NULL)))),
+    re_enrols_id uuid,
+    CONSTRAINT devices_code_claimed CHECK ((((claimed_at IS NULL) AND (device_id IS NULL)) OR ((claimed_at IS NOT NULL) AND (device_id IS NOT NULL) AND (re_enrols_id IS NULL)) OR ((claimed_at IS NOT NULL) AND (device_id IS NULL) AND (re_enrols_id IS NOT NULL)))),
     CONSTRAINT devices_enrolmentcode_wrong_attempts_check CHECK ((wrong_attempts >= 0)),
     CONSTRAINT devices_code_handle UNIQUE (handle),
     CONSTRAINT devices_enrolmentcode_device_id_key UNIQUE (device_id),
     CONSTRAINT devices_enrolmentcode_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_code_re_enrols FOREIGN KEY (re_enrols_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT devices_enrolmentcode_device_id_bdd3f456_fk_devices_device_id FOREIGN KEY (device_id) REFERENCES devices_device(id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT devices_enrolmentcode_site_id_397824d4_fk_sites_site_id FOREIGN KEY (site_id) REFERENCES sites_site(id) DEFERRABLE INITIALLY DEFERRED
 );
@@ -1438,6 +1446,8 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('contenttypes', '0002_remove_content_type_name', now()),
 ('devices', '0001_pre_initial', now()),
 ('devices', '0002_post_drop_covered_indexes', now()),
+('devices', '0003_pre_add_device_states', now()),
+('devices', '0004_pre_validate_device_states', now()),
 ('events', '0001_pre_initial', now()),
 ('idempotency', '0001_pre_initial', now()),
 ('identity', '0001_pre_initial', now()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tenants.access.authorizations import revoke_all as revoke_all_authorizations
 from tenants.access.authorizations import revoke_of_member as revoke_authorizations_of_member
 from tenants.access.authorizations import revoke_own as revoke_own_authorization
+from tenants.access.carrying import follow_move, require_hand_out, still_hands_out, still_holds
 from tenants.access.clients import create_app, deactivate_app, rotate_secret, update_app
 from tenants.access.deciding import check, reach, visible_to
 from tenants.access.groups import add_to_group, create_group, delete_group, remove_from_group, rename_group
@@ -37,6 +38,7 @@ __all__ = [
     "delete_role",
     "ensure_owner",
     "ensure_signing_key",
+    "follow_move",
     "give_back",
     "grant_role",
     "invite_member",
@@ -45,6 +47,7 @@ __all__ = [
     "remove_from_group",
     "rename_group",
     "renew_invitation",
+    "require_hand_out",
     "require_mastery_of",
     "revoke_all_authorizations",
     "revoke_authorizations_of_member",
@@ -54,6 +57,8 @@ __all__ = [
     "rotate_signing_key",
     "sign_impersonation_token",
     "spend",
+    "still_hands_out",
+    "still_holds",
     "update_app",
     "update_role",
     "visible_to",

@@ -101,10 +101,14 @@ def _lacking(row: Checkout, best: Candidate, *, pin: str | None, rows: rules.Pol
 
 def _allowed(row: Checkout, *, clock: Clock) -> bool:
     """Ask access again: what held when the frame came may be gone, or used up by a frame beside this one."""
+    device = devices.device(device_id=row.device_id)
+    if not device.is_working:
+        finishing.finish(row, state=State.DECLINED, reason=Reason.DEVICE_NOT_ACTIVE, at=clock())
+        return False
     decision = access.spend(
         principal=finishing.principal_of(row),
         permission=finishing.PERMISSION,
-        resource=devices.device(device_id=row.device_id),
+        resource=device,
         amount_minor=row.amount_minor,
         currency=row.currency,
         source=row.public_id,

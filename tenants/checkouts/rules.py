@@ -60,6 +60,7 @@ class Reason(StrEnum):
     """Why a checkout ended as it did. Part of the API: never renamed."""
 
     PERMISSION_DENIED = "permission_denied"
+    DEVICE_NOT_ACTIVE = "device_not_active"
     CURRENCY_MISMATCH = "currency_mismatch"
     AMOUNT_ABOVE_LIMIT = "amount_above_limit"
     DAILY_AMOUNT_ABOVE_LIMIT = "daily_amount_above_limit"

@@ -159,6 +159,7 @@ def _begin(asked: Asked, *, at: datetime) -> Checkout:
     )
     is_fresh = _use_up(asked.probe, checkout=checkout, at=at)
     refused = None if decision.allowed else rules.reason_of_access(decision.reason)
+    refused = refused if device.is_working else Reason.DEVICE_NOT_ACTIVE
     refused = refused or rules.refusal(
         policy=policy.as_rules(rows),
         evidence=rules.Evidence(

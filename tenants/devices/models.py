@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -12,6 +13,7 @@ from engine.models import Model
 from engine.principals import Principal
 from tenants.devices.rules import codes
 from tenants.devices.rules.proofs import PublicKey
+from tenants.devices.rules.states import DeviceStatus
 from tenants.sites.rules import Location
 
 
@@ -23,23 +25,17 @@ class DeviceKind(models.TextChoices):
     LOCK = "lock"
 
 
-class DeviceStatus(models.TextChoices):
-    """A revoked device never comes back: it is enrolled again, as another device."""
-
-    ACTIVE = "active"
-    REVOKED = "revoked"
-
-
 class CredentialStatus(models.TextChoices):
-    """Only an active credential opens a session."""
+    """An active credential opens sessions; the first session of a pending one makes it the active one."""
 
+    PENDING = "pending"
     ACTIVE = "active"
     REPLACED = "replaced"
     REVOKED = "revoked"
 
 
 class EnrolmentCode(Model):
-    """A short code that an admin reads out and that makes one device. Only its digest is kept."""
+    """A short code that an admin reads out and that enrols one device, or one again. Only its digest is kept."""
 
     id_prefix: ClassVar[str] = "code"
     privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
@@ -56,16 +52,28 @@ class EnrolmentCode(Model):
     device = models.OneToOneField(
         "devices.Device", on_delete=models.PROTECT, null=True, blank=True, related_name="enrolment_code"
     )
+    """The device that the code has made."""
+    re_enrols = models.ForeignKey(
+        "devices.Device", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    """The device that is there already, and gets a new key by the code."""
     created_by = models.CharField(max_length=64)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["handle"], name="devices_code_handle"),
             models.CheckConstraint(
-                condition=Q(claimed_at=None, device=None) | Q(claimed_at__isnull=False, device__isnull=False),
+                condition=Q(claimed_at=None, device=None)
+                | Q(claimed_at__isnull=False, device__isnull=False, re_enrols=None)
+                | Q(claimed_at__isnull=False, device=None, re_enrols__isnull=False),
                 name="devices_code_claimed",
             ),
         ]
+
+    @property
+    def claimed_device_id(self) -> UUID | None:
+        """The device that got its key by the code."""
+        return (self.re_enrols_id or self.device_id) if self.claimed_at else None
 
     def is_open(self, *, at: datetime) -> bool:
         """Whether the code can still be claimed."""
@@ -75,9 +83,9 @@ class EnrolmentCode(Model):
 class DeviceQuerySet(models.QuerySet["Device"]):
     """Devices of the organization."""
 
-    def active(self) -> DeviceQuerySet:
-        """Those that may connect."""
-        return self.filter(status=DeviceStatus.ACTIVE)
+    def counted(self) -> DeviceQuerySet:
+        """Those that the plan counts: all that could be at work again."""
+        return self.exclude(status=DeviceStatus.REVOKED)
 
 
 class Device(Model):
@@ -89,10 +97,15 @@ class Device(Model):
     site = models.ForeignKey("sites.Site", on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=16, choices=DeviceKind)
-    status = models.CharField(max_length=16, choices=DeviceStatus, default=DeviceStatus.ACTIVE)
+    status = models.CharField(
+        max_length=16, choices=[(one.value, one.value) for one in DeviceStatus], default=DeviceStatus.ACTIVE.value
+    )
     last_seen_at = models.DateTimeField(null=True, blank=True)
     """Written in batches by the gateway, so up to some seconds late."""
     revoked_at = models.DateTimeField(null=True, blank=True)
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    """When it was last quarantined; it may have been released since."""
+    quarantine_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     objects = DeviceQuerySet.as_manager()
 
@@ -100,8 +113,15 @@ class Device(Model):
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="devices_device_named"),
             models.CheckConstraint(
-                condition=Q(status="active", revoked_at=None) | Q(status="revoked", revoked_at__isnull=False),
+                condition=Q(status="revoked", revoked_at__isnull=False) | (~Q(status="revoked") & Q(revoked_at=None)),
                 name="devices_device_revoked",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[one.value for one in DeviceStatus]), name="devices_device_status"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="quarantined") | Q(quarantined_at__isnull=False),
+                name="devices_device_quarantined",
             ),
         ]
 
@@ -109,6 +129,11 @@ class Device(Model):
     def principal(self) -> Principal:
         """This device as an actor."""
         return Principal(kind="device", id=self.id, display=self.name)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether it may do what it was given, and not only connect."""
+        return self.status == DeviceStatus.ACTIVE
 
     @property
     def location(self) -> Location:
@@ -128,6 +153,8 @@ class DeviceCredential(Model):
     """RFC 7638."""
     status = models.CharField(max_length=16, choices=CredentialStatus, default=CredentialStatus.ACTIVE)
     replaced_by = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replaces")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    """Until when a pending credential can be taken up."""
 
     class Meta:
         constraints = [
@@ -141,7 +168,16 @@ class DeviceCredential(Model):
                 | (~Q(status="replaced") & Q(replaced_by=None)),
                 name="devices_credential_replaced",
             ),
+            models.CheckConstraint(
+                condition=~Q(status="pending") | Q(expires_at__isnull=False), name="devices_credential_pending"
+            ),
         ]
+
+    def can_open(self, *, at: datetime) -> bool:
+        """Whether a proof by it opens a session at the moment `at`, as far as it is up to the credential."""
+        if self.status == CredentialStatus.PENDING:
+            return self.expires_at is not None and at < self.expires_at
+        return self.status == CredentialStatus.ACTIVE
 
     @property
     def key(self) -> PublicKey:

@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from engine.errors import NotFound
 from engine.principals import Principal
 from engine.tenancy.context import OrganizationContext
 from tenants.access import services as access
-from tenants.devices.models import Device, DeviceQuerySet
+from tenants.devices.models import Device, DeviceCredential, DeviceQuerySet
 from tenants.sites import selectors as sites
 from tenants.sites.rules import Location
 
@@ -33,6 +34,11 @@ def device(*, device_id: UUID) -> Device:
     if found is None:
         raise NotFound
     return found
+
+
+def credentials(*, device_id: UUID) -> QuerySet[DeviceCredential]:
+    """Every key that a device had, has, and wants to change to."""
+    return DeviceCredential.objects.filter(device_id=device_id)
 
 
 def locations(device_ids: Iterable[UUID]) -> dict[UUID, Location]:

@@ -14,14 +14,10 @@ from engine import ids
 from engine.clock import Clock, utc_now
 from engine.errors import DomainError
 from engine.principals import Principal
-from tenants.devices.models import (
-    CredentialStatus,
-    DeviceCommand,
-    DeviceCredential,
-    DeviceStatus,
-    GatewaySession,
-)
+from tenants.devices import rotation
+from tenants.devices.models import CredentialStatus, DeviceCommand, DeviceCredential, GatewaySession
 from tenants.devices.rules import proofs
+from tenants.devices.rules.states import CONNECTING, DeviceStatus
 
 SESSIONS_KEPT = timedelta(days=30)
 """Far longer than a proof is good for; after that nobody asks when a device was connected."""
@@ -36,11 +32,28 @@ class NotProvenError(DomainError):
     title = "The proof was not accepted"
 
 
+class SessionEndedError(DomainError):
+    """The device or its key was shut out since the session was opened."""
+
+    code = "device_revoked"
+    status = 403
+    title = "The device or its key was revoked"
+
+
+class DeviceQuarantined(DomainError):
+    """The device may connect, and do no work until somebody releases it."""
+
+    code = "device_quarantined"
+    status = 403
+    title = "The device is quarantined"
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """Who is at the other end of a socket."""
+    """Who is at the other end of a socket. `status` is the device's: active or quarantined."""
 
     session_id: UUID
+    status: str
     device: Principal
     credential_id: UUID
     key: proofs.PublicKey
@@ -78,12 +91,18 @@ def open_session(*, token: str, nonce: str, audience: str, clock: Clock = utc_no
         raise _not_proven(error.reason) from error
     if not hmac.compare_digest(claims["nonce"].encode(), nonce.encode()):
         raise _not_proven("wrong_nonce")
-    if credential.device.status != DeviceStatus.ACTIVE:
-        raise _not_proven("device_revoked")
-    if credential.status != CredentialStatus.ACTIVE:
-        raise _not_proven(f"credential_{credential.status}")
+    status = credential.device.status
+    if status not in CONNECTING:
+        raise _not_proven(f"device_{status}")
+    if not credential.can_open(at=clock()):
+        lapsed = credential.status == CredentialStatus.PENDING
+        raise _not_proven("credential_expired" if lapsed else f"credential_{credential.status}")
     try:
         with transaction.atomic():
+            if credential.status == CredentialStatus.PENDING and not rotation.take_up(
+                credential_id=credential.id, device_id=device_id, clock=clock
+            ):
+                raise _not_proven("credential_revoked")
             GatewaySession.objects.filter(device_id=device_id, created_at__lt=clock() - SESSIONS_KEPT).delete()
             session = GatewaySession.objects.create(
                 device_id=device_id, credential=credential, nonce=nonce, created_at=clock()
@@ -94,10 +113,27 @@ def open_session(*, token: str, nonce: str, audience: str, clock: Clock = utc_no
         raise _not_proven("nonce_used") from error
     return OpenedSession(
         session_id=session.id,
+        status=status,
         device=credential.device.principal,
         credential_id=credential.id,
         key=credential.key,
     )
+
+
+def require_standing(*, device_id: UUID, credential_id: UUID, in_quarantine: bool) -> None:
+    """Look, before a frame is worked on, whether its session still stands: a socket takes a while to close.
+
+    `in_quarantine` says that the frame is for quarantined devices too. Raises SessionEndedError, DeviceQuarantined.
+    """
+    found = (
+        DeviceCredential.objects.filter(id=credential_id, device_id=device_id)
+        .values_list("status", "device__status")
+        .first()
+    )
+    if found is None or found[0] != CredentialStatus.ACTIVE or found[1] not in CONNECTING:
+        raise SessionEndedError
+    if found[1] == DeviceStatus.QUARANTINED and not in_quarantine:
+        raise DeviceQuarantined("It may only say that it is there, until somebody releases it.")
 
 
 def close_session(*, session_id: UUID, code: int | None, clock: Clock = utc_now) -> None:
@@ -111,7 +147,7 @@ def recheck(*, credentials: Mapping[UUID, UUID], clock: Clock = utc_now) -> Rech
         DeviceCredential.objects.filter(
             id__in=list(credentials.values()),
             status=CredentialStatus.ACTIVE,
-            device__status=DeviceStatus.ACTIVE,
+            device__status__in=CONNECTING,
         ).values_list("device_id", flat=True)
     )
     waiting = (

@@ -50,6 +50,22 @@ class Enrolled:
         }
         return self.key.proof(**claims)
 
+    def rotation(self, key: DeviceKey, **changes: Any) -> tuple[str, str]:
+        """The new key's proof and the present one's endorsement; `changes` make both of them wrong."""
+        claims: dict[str, Any] = {
+            "audience": self.gateway_url,
+            "sub": self.public_id,
+            "credential": ids.encode("cred", self.credential_id),
+            **changes,
+        }
+        endorsed = {"key": key.public.thumbprint, **claims}
+        return key.proof(typ=proofs.ROTATION, **claims), self.key.proof(typ=proofs.ENDORSEMENT, **endorsed)
+
+    def rotate_key_frame(self, key: DeviceKey, **changes: Any) -> dict[str, Any]:
+        """The frame that proposes another key."""
+        proof, endorsement = self.rotation(key, **changes)
+        return {"type": "rotate_key", "public_key": key.jwk, "proof": proof, "endorsement": endorsement}
+
 
 def site_id(org: OrganizationContext, *, name: str = "") -> UUID:
     """A new site at the top of the organization's tree."""

@@ -11,7 +11,6 @@ import pytest
 from engine.tenancy.context import organization
 from tenants.devices.gateway import registry
 from tenants.devices.gateway.registry import Frame, Reply, Session
-from tenants.devices.rules import proofs
 from tests.factories.device_keys import DeviceKey
 from tests.factories.gateway import Gateway, authenticate, gateway, line, ready_line
 from tests.isolation.conftest import Worlds
@@ -91,9 +90,17 @@ async def test_a_device_speaks_of_itself_only(worlds: Worlds, served: Gateway) -
             assert profile["device"] == worlds.a.ids["dev"]
             assert not any(secret in str(profile) for secret in worlds.b.secrets())
             key = DeviceKey()
-            proof = key.proof(typ=proofs.ROTATION, audience=worlds.b.device.gateway_url, sub=worlds.b.ids["dev"])
-            answer = await opened.ask({"type": "rotate_key", "public_key": key.jwk, "proof": proof})
-            assert answer["type"] == "error"
+            for frame in (
+                # The other's own, word by word; ours about the other; the other's endorsement of our proof.
+                worlds.b.device.rotate_key_frame(key),
+                worlds.a.device.rotate_key_frame(key, sub=worlds.b.ids["dev"], credential=worlds.b.ids["cred"]),
+                {
+                    **worlds.a.device.rotate_key_frame(key),
+                    "endorsement": worlds.b.device.rotation(key, audience=worlds.a.device.gateway_url)[1],
+                },
+            ):
+                answer = await opened.ask(frame)
+                assert (answer["type"], answer.get("field")) in {("error", "proof"), ("error", "endorsement")}
 
 
 @pytest.mark.parametrize("mixture", ["device", "credential", "both", "audience", "key"])

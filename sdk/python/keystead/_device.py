@@ -11,6 +11,7 @@ Keep the key, `device.id`, `device.credential`, `device.gateway_url` and the las
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import socket
 import struct
@@ -36,6 +37,8 @@ from keystead._transport import Transport
 
 _GATEWAY = "keystead-gateway+jwt"
 _CLAIM = "keystead-claim+jwt"
+_ROTATION = "keystead-rotation+jwt"
+_ENDORSEMENT = "keystead-endorsement+jwt"
 _OPEN_TIMEOUT_S = 10.0
 
 
@@ -71,6 +74,11 @@ class DeviceKey:
         """The public half (RFC 8037)."""
         raw = self._private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(raw)}
+
+    @property
+    def thumbprint(self) -> str:
+        """The public half's name, the same everywhere (RFC 7638)."""
+        return _base64url(hashlib.sha256(_canonical(self.public_jwk)).digest())
 
     def sign(self, message: bytes) -> bytes:
         """An Ed25519 signature."""
@@ -228,6 +236,25 @@ class DeviceSession:
             if result.is_final or time.monotonic() + pause_s > deadline:
                 return result
             time.sleep(pause_s)
+
+    def rotate_key(self, key: DeviceKey, *, now: Callable[[], float] = time.time) -> Device:
+        """Propose another key, and get the device as it is with it.
+
+        Save `key` before, and the answer's `credential` afterwards; when the answer is lost, call again with the
+        same key. This session goes on with the present key; the next one that the new key opens ends the old one.
+        """
+        old = self._device
+        shared = {"aud": old.gateway_url, "sub": old.id, "credential": old.credential, "iat": int(now())}
+        self.send(
+            {
+                "type": "rotate_key",
+                "public_key": key.public_jwk,
+                "proof": key.proof(typ=_ROTATION, claims=shared),
+                "endorsement": old.key.proof(typ=_ENDORSEMENT, claims={**shared, "key": key.thumbprint}),
+            }
+        )
+        answer = self._expect("key_accepted")
+        return Device(id=old.id, credential=answer["credential"], gateway_url=old.gateway_url, key=key)
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Send a frame as it is."""

@@ -122,6 +122,34 @@ class Devices(_Noun):
         """End a device's access for good; its socket closes within seconds."""
         return self._post(t.DeviceInfo, f"/v1/devices/{device}/revoke", {})
 
+    def factory_reset(self, device: str) -> t.DeviceInfo:
+        """End a device's key, so that it can be enrolled again as the same device."""
+        return self._post(t.DeviceInfo, f"/v1/devices/{device}/factory-reset", {})
+
+    def create_enrolment_code(self, device: str) -> t.EnrolmentCode:
+        """A code that gives a device that was reset another key; shown once."""
+        return self._post(t.EnrolmentCode, f"/v1/devices/{device}/enrolment-codes", {})
+
+    def quarantine(self, device: str, *, reason: str = "") -> t.DeviceInfo:
+        """Let a device connect and take no checkout, until it is released."""
+        return self._post(t.DeviceInfo, f"/v1/devices/{device}/quarantine", {"reason": reason})
+
+    def release(self, device: str) -> t.DeviceInfo:
+        """Let a quarantined device work again."""
+        return self._post(t.DeviceInfo, f"/v1/devices/{device}/release", {})
+
+    def transfer(self, device: str, *, site: str) -> t.DeviceInfo:
+        """Let a device stand at another site, with the roles that it held over the one that it leaves."""
+        return self._post(t.DeviceInfo, f"/v1/devices/{device}/transfer", {"site": site})
+
+    def rotate_key(self, device: str) -> t.DeviceInfo:
+        """Ask a device to change its key."""
+        return self._post(t.DeviceInfo, f"/v1/devices/{device}/rotate-key", {})
+
+    def credentials(self, device: str) -> Pages[t.DeviceCredential]:
+        """The keys that a device had, has, and wants to change to."""
+        return self._pages(t.DeviceCredential, f"/v1/devices/{device}/credentials")
+
 
 class Apps(_Noun):
     def create(self, *, name: str, roles: Sequence[str] = ()) -> t.App:

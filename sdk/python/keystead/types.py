@@ -107,6 +107,14 @@ class DeviceInfo(Resource):
     status: str
     is_online: bool | None
     last_seen_at: datetime | None
+    quarantine_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCredential(Resource):
+    status: str
+    thumbprint: str
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

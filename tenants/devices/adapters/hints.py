@@ -85,23 +85,6 @@ def online(*, device_ids: Sequence[UUID]) -> dict[UUID, bool | None]:
     return {one: value is not None for one, value in zip(device_ids, found, strict=True)}
 
 
-def take_attempt(*, key: str, limit: int, window_s: int) -> bool:
-    """Count an attempt under `key` of the current organization; False when there were too many.
-
-    Without Redis nothing is counted here: the code's own counter, in PostgreSQL, still is.
-    """
-    name = f"org:{current_organization().id}:attempts:{key}"
-    try:
-        pipeline = _client().pipeline()
-        pipeline.incr(name)
-        pipeline.expire(name, window_s, nx=True)
-        count, _ = pipeline.execute()
-    except RedisError as error:
-        log.warning("gateway.attempts_unreachable", error=type(error).__name__)
-        return True
-    return int(count) <= limit
-
-
 def _publish(hint: Hint) -> None:
     try:
         _client().publish(CHANNEL, hint.encode())

@@ -13,8 +13,9 @@ from engine.api.fields import (
     TextField,
     TypeIdField,
 )
-from tenants.devices.models import Device, DeviceKind, DeviceStatus
+from tenants.devices.models import CredentialStatus, Device, DeviceKind
 from tenants.devices.rules import codes, proofs
+from tenants.devices.rules.states import DeviceStatus
 
 _MINUTE_S = 60
 
@@ -25,13 +26,42 @@ class CreateEnrolmentCode(StrictSerializer):
     site = TypeIdField("site", help_text="Where the device will stand.")
     name = TextField(max_length=120, help_text="The device's name.")
     kind = serializers.ChoiceField(DeviceKind.choices, default=DeviceKind.TERMINAL)
-    role = serializers.ChoiceField(["terminal"], default="terminal", help_text="What the device may do at its site.")
+    # Without bounds, because it was published as one of a list, which had none; what is no role is refused.
+    role = TextField(
+        max_length=None,
+        allow_blank=True,
+        default="terminal",
+        help_text="What the device may do at its site: a role for devices, built in or your own, see `GET /v1/roles`.",
+    )
     expires_in_s = StrictIntegerField(
         min_value=_MINUTE_S,
         max_value=int(codes.LIFETIME_MAX.total_seconds()),
         default=int(codes.LIFETIME_DEFAULT.total_seconds()),
         help_text="Seconds for which the code can be claimed.",
     )
+
+
+class CreateReEnrolmentCode(StrictSerializer):
+    """For the device that the path names."""
+
+    expires_in_s = StrictIntegerField(
+        min_value=_MINUTE_S,
+        max_value=int(codes.LIFETIME_MAX.total_seconds()),
+        default=int(codes.LIFETIME_DEFAULT.total_seconds()),
+        help_text="Seconds for which the code can be claimed.",
+    )
+
+
+class QuarantineDevice(StrictSerializer):
+    """Why, for whoever decides later."""
+
+    reason = TextField(default="", allow_blank=True, help_text="Shown with the device and in the audit log.")
+
+
+class TransferDevice(StrictSerializer):
+    """Where to."""
+
+    site = TypeIdField("site", help_text="Where the device will stand. `devices.write` is needed there too.")
 
 
 class EnrolmentCodeBody(OutputSerializer):
@@ -42,7 +72,7 @@ class EnrolmentCodeBody(OutputSerializer):
     site = TypeIdField("site", source="site_id")
     name = serializers.CharField()
     kind = serializers.ChoiceField(DeviceKind.choices)
-    role = serializers.CharField()
+    role = serializers.CharField(help_text="Empty for a device that is enrolled again: it keeps its roles.")
     expires_at = serializers.DateTimeField()
     created_at = serializers.DateTimeField()
 
@@ -80,7 +110,7 @@ class DeviceBody(serializers.ModelSerializer[Device]):
     id = TypeIdField("dev")
     site = TypeIdField("site", source="site_id")
     kind = serializers.ChoiceField(DeviceKind.choices)
-    status = serializers.ChoiceField(DeviceStatus.choices)
+    status = serializers.ChoiceField([one.value for one in DeviceStatus])
     is_online = serializers.SerializerMethodField(
         help_text="Whether it is connected now; null when that is not known at the moment."
     )
@@ -96,6 +126,8 @@ class DeviceBody(serializers.ModelSerializer[Device]):
             "is_online",
             "last_seen_at",
             "revoked_at",
+            "quarantined_at",
+            "quarantine_reason",
             "created_at",
         ]
 
@@ -103,3 +135,15 @@ class DeviceBody(serializers.ModelSerializer[Device]):
         """From the presence that the view looked up for the whole page."""
         online: dict[Any, bool | None] = self.context.get("online", {})
         return online.get(device.id)
+
+
+class CredentialBody(OutputSerializer):
+    """A key of a device. The private half is nowhere but on the device."""
+
+    id = TypeIdField("cred")
+    status = serializers.ChoiceField(CredentialStatus.choices)
+    thumbprint = serializers.CharField(help_text="Of the public key, RFC 7638.")
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="Until when a pending key can be taken up; null for one that never was pending."
+    )
+    created_at = serializers.DateTimeField()

@@ -27,6 +27,7 @@ from tenants.devices.gateway.closing import Close
 from tenants.devices.gateway.dispatcher import Dispatcher
 from tenants.devices.gateway.refusal import refuse_handshake
 from tenants.devices.gateway.registry import Frame, Handler, Reply, Session
+from tenants.devices.rules.states import DeviceStatus
 
 _NONCE_BYTES = 32
 _CLOSE_WITHIN_S = 1.0
@@ -299,6 +300,7 @@ class GatewayConsumer(AsyncWebsocketConsumer):
             frames.Ready(
                 re=frame.id,
                 session=ids.encode("gws", session.id),
+                status="quarantined" if opened.status == DeviceStatus.QUARANTINED else "active",
                 heartbeat_interval_ms=self._limits.heartbeat_interval_ms,
                 resume=resume,
             )
@@ -325,9 +327,12 @@ class GatewayConsumer(AsyncWebsocketConsumer):
         try:
             async with gate:
                 reply = await in_organization(
-                    session.organization, handler.function, session=session, frame=frame, raw=raw
+                    session.organization, _served, handler=handler, session=session, frame=frame, raw=raw
                 )
             self.push(reply.model_copy(update={"re": frame.id}))
+        except services.SessionEndedError as error:
+            await self._refuse(raw, error)
+            await self.end(Close.REVOKED, "the device or its credential was revoked")
         except DomainError as error:
             await self._refuse(raw, error)
         except Exception:
@@ -381,6 +386,13 @@ class InternalError(DomainError):
     code = "internal_error"
     status = 500
     title = "Something went wrong on our side"
+
+
+def _served(*, handler: Handler, session: Session, frame: Frame, raw: dict[str, Any]) -> Reply:
+    services.require_standing(
+        device_id=session.device.id, credential_id=session.credential_id, in_quarantine=handler.in_quarantine
+    )
+    return handler.function(session=session, frame=frame, raw=raw)
 
 
 def _parsed(text: str | None) -> dict[str, Any]:

@@ -47,10 +47,13 @@ class Challenge(Reply):
 
 
 class Ready(Reply):
-    """The device is known. From here on it may send every frame."""
+    """The device is known. From here on it may send every frame, if it is active."""
 
     type: Literal["ready"] = "ready"
     session: str
+    status: Literal["active", "quarantined"] = Field(
+        description="A quarantined device may ask for its profile, acknowledge commands and say that it is there."
+    )
     heartbeat_interval_ms: int
     resume: dict[str, Any] = Field(
         description="Where the device's work stands, by kind: `checkout` names the highest sequence "

@@ -35,24 +35,33 @@ class ProfileReply(Reply):
 
 
 class RotateKey(Frame):
-    """Take this key instead of mine from now on."""
+    """Take this key instead of mine, once I come with it."""
 
     type: Literal["rotate_key"]
     public_key: dict[str, Any] = Field(description="The new Ed25519 public key as a JWK.")
     proof: str = Field(
         max_length=proofs.PROOF_BYTES_MAX,
-        description="JWS by the new key, typ keystead-rotation+jwt; claims aud, sub, iat.",
+        description="JWS by the new key, typ keystead-rotation+jwt; claims aud, sub, iat and credential, "
+        "the present one.",
+    )
+    endorsement: str = Field(
+        max_length=proofs.PROOF_BYTES_MAX,
+        description="JWS by the present key, typ keystead-endorsement+jwt; claims aud, sub, credential, iat and key, "
+        "the new key's thumbprint (RFC 7638).",
     )
 
 
-class KeyRotated(Reply):
-    """The new key counts. The session ends; the next one is opened with the new credential."""
+class KeyAccepted(Reply):
+    """Both keys open sessions, until the first one that the new key opens; or until the new one lapses."""
 
-    type: Literal["key_rotated"] = "key_rotated"
+    type: Literal["key_accepted"] = "key_accepted"
     credential: str
+    expires_at: str = Field(
+        description="Until when the new key can be taken up.", json_schema_extra={"format": "date-time"}
+    )
 
 
-@registry.handler("profile", frame=Profile, reply=ProfileReply)
+@registry.handler("profile", frame=Profile, reply=ProfileReply, in_quarantine=True)
 def profile(*, session: Session, frame: Profile, raw: RawFrame) -> ProfileReply:
     """Tell a device about itself."""
     device = selectors.device(device_id=session.device.id)
@@ -68,12 +77,19 @@ def profile(*, session: Session, frame: Profile, raw: RawFrame) -> ProfileReply:
     )
 
 
-@registry.handler("rotate_key", frame=RotateKey, reply=KeyRotated)
-def rotate_key(*, session: Session, frame: RotateKey, raw: RawFrame) -> KeyRotated:
-    """Replace the key of the session's device."""
+@registry.handler("rotate_key", frame=RotateKey, reply=KeyAccepted)
+def rotate_key(*, session: Session, frame: RotateKey, raw: RawFrame) -> KeyAccepted:
+    """Note the key that the session's device wants to change to."""
     try:
         key = proofs.PublicKey.from_jwk(frame.public_key)
     except proofs.InvalidKeyError as error:
         raise InvalidInput(str(error), field="public_key") from error
-    credential = services.replace_credential(device=session.device, key=key, proof=frame.proof)
-    return KeyRotated(credential=ids.encode("cred", credential.id))
+    credential = services.propose_key(
+        device=session.device,
+        credential_id=session.credential_id,
+        key=key,
+        proof=frame.proof,
+        endorsement=frame.endorsement,
+    )
+    lapses_at = credential.expires_at.isoformat() if credential.expires_at else ""
+    return KeyAccepted(credential=ids.encode("cred", credential.id), expires_at=lapses_at)

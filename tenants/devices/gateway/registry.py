@@ -76,23 +76,26 @@ class Handler:
     reply: type[Reply]
     function: Callable[..., Reply]
     slow: bool
+    in_quarantine: bool = False
 
 
 _handlers: dict[str, Handler] = {}
 _resumes: dict[str, Callable[..., Mapping[str, Any]]] = {}
 
 
-def handler(name: str, *, frame: type[Frame], reply: type[Reply], slow: bool = False) -> Callable[[Function], Function]:
+def handler(
+    name: str, *, frame: type[Frame], reply: type[Reply], slow: bool = False, in_quarantine: bool = False
+) -> Callable[[Function], Function]:
     """Register the decorated function for frames of the type `name`.
 
     `slow` says that it waits for another service, so that it is counted among those that may do so
-    at the same time. Raises ValueError when the name is taken.
+    at the same time. `in_quarantine` lets quarantined devices send it too. Raises ValueError when the name is taken.
     """
 
     def register(function: Function) -> Function:
         if name in _handlers and _handlers[name].function is not function:
             raise ValueError(f"two handlers for frames of the type {name}")
-        _handlers[name] = Handler(name, frame, reply, function, slow)
+        _handlers[name] = Handler(name, frame, reply, function, slow, in_quarantine)
         return function
 
     return register

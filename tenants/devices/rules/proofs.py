@@ -22,6 +22,7 @@ from engine import canonical_json
 GATEWAY = "keystead-gateway+jwt"
 CLAIM = "keystead-claim+jwt"
 ROTATION = "keystead-rotation+jwt"
+ENDORSEMENT = "keystead-endorsement+jwt"
 ALGORITHM = "EdDSA"
 CLOCK_SKEW = timedelta(seconds=60)
 PROOF_BYTES_MAX = 2048

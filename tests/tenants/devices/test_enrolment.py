@@ -155,29 +155,6 @@ def test_a_revoked_device_stays_revoked(in_org_a: OrganizationContext) -> None:
     assert DeviceCredential.objects.get(id=device.credential_id).status == "revoked"
 
 
-def rotation(device: factory.Enrolled, key: DeviceKey, **changes: Any) -> str:
-    values = {"typ": proofs.ROTATION, "audience": device.gateway_url, "sub": device.public_id, **changes}
-    return key.proof(**values)
-
-
-def test_a_device_replaces_its_key(in_org_a: OrganizationContext) -> None:
-    device, key = factory.enrolled(in_org_a), DeviceKey()
-    made = services.replace_credential(device=device.principal, key=key.public, proof=rotation(device, key))
-    old = DeviceCredential.objects.get(id=device.credential_id)
-    assert (old.status, old.replaced_by_id) == ("replaced", made.id)
-    assert made.key == key.public
-    again = services.replace_credential(device=device.principal, key=key.public, proof=rotation(device, key))
-    assert again.id == made.id
-
-
-@pytest.mark.parametrize("changes", [{"sub": "dev_1"}, {"typ": proofs.GATEWAY}, {"audience": "ws://x/v1/gateway"}])
-def test_a_key_that_is_not_proven_replaces_nothing(in_org_a: OrganizationContext, changes: dict[str, Any]) -> None:
-    device, key = factory.enrolled(in_org_a), DeviceKey()
-    with pytest.raises(InvalidInput):
-        services.replace_credential(device=device.principal, key=key.public, proof=rotation(device, key, **changes))
-    assert DeviceCredential.objects.get(id=device.credential_id).status == "active"
-
-
 def test_presence_is_written_in_one_statement_and_never_goes_back(
     in_org_a: OrganizationContext, django_assert_num_queries: Any
 ) -> None:

@@ -380,25 +380,52 @@ async def test_a_second_session_at_another_process_ends_the_first(served: Gatewa
             assert (await second.ask({"type": "heartbeat"}))["type"] == "heartbeat"
 
 
-async def test_a_device_that_replaced_its_key_comes_back_with_it(served: Gateway, device: Enrolled) -> None:
+async def test_a_device_changes_its_key_and_the_first_session_of_the_new_one_ends_the_old(
+    served: Gateway, device: Enrolled
+) -> None:
     key = DeviceKey()
-    proof = key.proof(typ=proofs.ROTATION, audience=device.gateway_url, sub=device.public_id)
     async with ready_line(served, device) as opened:
-        answer = await opened.ask({"type": "rotate_key", "public_key": key.jwk, "proof": proof})
-        assert answer["type"] == "key_rotated"
-        assert await opened.close_code() == Close.REVOKED
+        frame = device.rotate_key_frame(key)
+        answer = await opened.ask(frame)
+        assert answer["type"] == "key_accepted"
+        assert await opened.ask(frame) == answer
+        assert (await opened.ask({"type": "profile"}))["device"] == device.public_id
+        renewed = dataclasses.replace(device, key=key, credential_id=ids.decode("cred", answer["credential"]))
+        async with ready_line(served, renewed) as again:
+            assert await opened.close_code() in {Close.REVOKED, Close.REPLACED}
+            assert (await again.ask({"type": "profile"}))["device"] == device.public_id
     async with line(served, device.gateway_url) as opened:
         assert "credential_replaced" in (await authenticate(opened, device))["detail"]
-    renewed = Enrolled(
-        organization=device.organization,
-        id=device.id,
-        credential_id=ids.decode("cred", answer["credential"]),
-        site_id=device.site_id,
-        key=key,
-        gateway_url=device.gateway_url,
-    )
-    async with ready_line(served, renewed) as opened:
-        assert (await opened.ask({"type": "profile"}))["device"] == device.public_id
+
+
+async def test_a_quarantined_device_is_there_and_does_no_work(served: Gateway, device: Enrolled) -> None:
+    async with ready_line(served, device) as opened:
+        await in_thread(device.organization, lambda: services.quarantine(device_id=device.id, by=SYSTEM))
+        command = await opened.receive()
+        assert (command["type"], command["name"]) == ("command", "device.quarantined")
+        refused = await opened.ask({"type": "rotate_key", "public_key": {}, "proof": "", "endorsement": ""})
+        assert (refused["type"], refused["code"]) == ("error", "device_quarantined")
+        assert (await opened.ask({"type": "heartbeat"}))["type"] == "heartbeat"
+        assert (await opened.ask({"type": "profile"}))["type"] == "profile"
+        await opened.ask({"type": "acknowledge", "command": command["command"]})
+    async with line(served, device.gateway_url) as opened:
+        assert (await authenticate(opened, device))["status"] == "quarantined"
+    await in_thread(device.organization, lambda: services.release(device_id=device.id, by=SYSTEM))
+    async with line(served, device.gateway_url) as opened:
+        assert (await authenticate(opened, device))["status"] == "active"
+
+
+async def test_a_frame_of_a_revoked_device_is_refused_although_its_socket_is_open(
+    live_db: LiveDatabase, device: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Neither the hint nor the look that finds what hints did not say.
+    monkeypatch.setattr(hints, "after_commit", lambda *_, **__: None)
+    with gateway(dataclasses.replace(LIMITS, recheck_interval_s=3600)) as served:
+        async with ready_line(served, device) as opened:
+            await in_thread(device.organization, lambda: services.revoke(device_id=device.id, by=SYSTEM))
+            answer = await opened.ask({"type": "profile"})
+            assert (answer["type"], answer["code"]) == ("error", "device_revoked")
+            assert await opened.close_code() == Close.REVOKED
 
 
 async def test_presence_is_seen_and_ends_with_the_socket(served: Gateway, device: Enrolled) -> None:
