@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 
 from engine.errors import NotFound
-from shared.accounts.models import Passkey, Session, SessionQuerySet, User, UserQuerySet
+from shared.accounts.models import Passkey, Session, SessionQuerySet, SignInPolicy, User, UserQuerySet
 
-__all__ = ["Session", "User", "has_active_user", "open_sessions", "passkeys", "user", "user_by_email", "users"]
+__all__ = [
+    "Session",
+    "User",
+    "asks_for_mfa",
+    "has_active_user",
+    "open_sessions",
+    "passkeys",
+    "user",
+    "user_by_email",
+    "users",
+]
 
 
 def users() -> UserQuerySet:
@@ -34,6 +44,11 @@ def user_by_email(*, email: str) -> User | None:
 def has_active_user(*, user_ids: Iterable[UUID]) -> bool:
     """Whether at least one of the accounts can sign in."""
     return any(one.state == "active" for one in User.objects.filter(id__in=user_ids))
+
+
+def asks_for_mfa() -> Exists:
+    """Whether everybody needs a second factor here, as a condition of a query."""
+    return Exists(SignInPolicy.objects.filter(mfa_required=True))
 
 
 def passkeys(*, user_id: UUID) -> QuerySet[Passkey]:

@@ -7,13 +7,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists
 
 from engine.clock import Clock, utc_now
 from engine.errors import NotFound
 from engine.principals import Principal
-from shared.accounts import ceremonies, journal, known_devices, rules
-from shared.accounts.models import Session, SignInPolicy, User
+from shared.accounts import ceremonies, journal, known_devices, rules, selectors
+from shared.accounts.models import Session, User
 
 SESSION_LIFETIME = timedelta(hours=12)
 # Coarse on purpose: a write per request would cost more than the figure is worth.
@@ -65,7 +64,7 @@ def authenticate(*, token: str, clock: Clock = utc_now) -> Session | None:
         return None
     now = clock()
     found = Session.objects.alive(at=now).select_related("user")
-    asked = found.annotate(policy_asks=Exists(SignInPolicy.objects.filter(mfa_required=True)))
+    asked = found.annotate(policy_asks=selectors.asks_for_mfa())
     session = asked.filter(token_hash=rules.hash_token(token)).first()
     if session is None:
         return None

@@ -167,7 +167,7 @@ def presented(*, app: App, token: str, clock: Clock = utc_now) -> Presented | No
     if not hmac.compare_digest(_token(row, generation), token):
         return None
     now = clock()
-    if row.revoked_at is not None or row.expires_at <= now or row.member.state != "active":
+    if not Authorization.objects.living(at=now).filter(id=row.id).exists():
         return None
     if generation == row.generation or _is_parallel(row, generation, now):
         return Presented(authorization=row, generation=generation)

@@ -16,6 +16,7 @@ from oauth2_provider.models import AbstractApplication
 from engine import ids
 from engine.models import Model
 from engine.principals import Principal
+from shared.accounts import selectors as accounts
 from tenants.access import rules
 from tenants.access.permissions import OWNER
 from tenants.sites.rules import Location
@@ -179,7 +180,8 @@ class AuthorizationQuerySet(models.QuerySet["Authorization"]):
 
     def living(self, *, at: datetime) -> AuthorizationQuerySet:
         """Those whose tokens hold at the moment `at`, if the tokens themselves do."""
-        return self.filter(revoked_at=None, expires_at__gt=at, app__is_active=True, member__is_active=True)
+        lives = self.filter(revoked_at=None, expires_at__gt=at, app__is_active=True, member__is_active=True)
+        return lives.filter(Q(mfa_at__isnull=False) | ~Q(accounts.asks_for_mfa()))
 
 
 class Authorization(Model):

@@ -38,8 +38,6 @@ class Authorize(pages.Page):
             if "none" in asked.prompt:
                 return _refusal(asked, "login_required")
             return HttpResponseRedirect(f"{SIGN_IN_PATH}?{urlencode({'next': _without_login(request)})}")
-        if session.lacks_mfa:
-            return _refusal(asked, "interaction_required", "The organization wants a second factor of this member.")
         granted = scopes.lent(asked.scopes, by=session.user.principal)
         if not granted:
             return _refusal(asked, "access_denied", "The member holds nothing of this.")

@@ -24,8 +24,6 @@ class ConnectDevice(pages.Page):
         session = pages.session_of(request)
         if session is None:
             return HttpResponseRedirect(f"{SIGN_IN_PATH}?{urlencode({'next': request.get_full_path()})}")
-        if session.lacks_mfa:
-            return pages.message(request, "A second factor is needed", "Add one, sign in with it, and come back.")
         typed = request.GET.get("user_code", "")[:_CODE_CHARACTERS_MAX]
         form = pages.proof(str(session.id), "user-code")
         return pages.show(request, "user_code", status=status, error=error, user_code=typed, proof=form)
@@ -33,7 +31,7 @@ class ConnectDevice(pages.Page):
     def post(self, request: HttpRequest) -> HttpResponse:
         """The code, or the answer."""
         session = pages.session_of(request)
-        if session is None or session.lacks_mfa:
+        if session is None:
             return self.get(request)
         try:
             waiting = device_grants.waiting(

@@ -434,6 +434,22 @@ class TestTheEnd:
         if how != "restored from a backup":
             assert app.redeem(browser.send, code, VERIFIER).status in {400, 401}
 
+    def test_comes_when_everybody_needs_a_second_factor(
+        self, app: MemberApp, browser: Browser, org_a: OrganizationContext
+    ) -> None:
+        from shared.accounts.models import SignInPolicy
+
+        tokens, code = app.tokens(browser), app.code(browser, VERIFIER)
+        with organization(org_a):
+            SignInPolicy.objects.update_or_create(id=1, defaults={"mfa_required": True, "updated_at": utc_now()})
+
+        assert _get(org_a, tokens["access_token"], "/v1/me").status_code == 401
+        assert app.refresh(browser.send, tokens["refresh_token"]).status == 400
+        late = app.redeem(browser.send, code, VERIFIER).body
+        assert _get(org_a, late["access_token"], "/v1/me").status_code == 401
+        for path in (app.asks(VERIFIER), "/oauth/device"):
+            assert browser.get(path).headers["Location"].startswith("/oauth/sign-in?")
+
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
     def test_comes_by_revocation(self, kind: str, app: MemberApp, browser: Browser, org_a: OrganizationContext) -> None:
         tokens = app.tokens(browser)
