@@ -289,7 +289,7 @@ def _random_grants(world: World, chance: random.Random) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-_NO_LIMITS = {
+_NO_LIMITS: dict[str, Any] = {
     "amount_max_minor": None,
     "amount_per_day_max_minor": None,
     "currency": "",

@@ -153,7 +153,11 @@ class TestGroups:
             "detail": "This is a group of devices.",
         }
         assert owner.post(memberships, {"principal": encode("dev", uuid7())}).status_code == 400
-        grants = [{"role": "owner"}, {"role": "auditor"}, {"role": "terminal", "limits": {"mfa_max_age_s": 900}}]
+        grants: list[dict[str, Any]] = [
+            {"role": "owner"},
+            {"role": "auditor"},
+            {"role": "terminal", "limits": {"mfa_max_age_s": 900}},
+        ]
         for more in grants:
             assert owner.post("/v1/grants", {"principal": group["id"], **more}).status_code == 400, more
         members = _post(owner, "/v1/groups", {"name": "Bosses", "kind": "member"})

@@ -30,7 +30,7 @@ def _limit(shop: Shop, **limits: Any) -> Grant:
 
 def _charge(shop: Shop, who: Any, amount_minor: int, **more: Any) -> tuple[str, str]:
     answer = shop.terminal.send(shop.terminal.frame(seen(who.face), amount_minor=amount_minor, **more))
-    return answer.status, answer.reason
+    return answer.status, answer.reason or ""
 
 
 def test_one_checkout_takes_at_most_what_the_grant_says(shop: Shop) -> None:
