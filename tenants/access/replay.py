@@ -131,7 +131,7 @@ _ACTIONS = (
     "site.created",
     "site.updated",
     "device.enrolled",
-    "device.moved",
+    "device.transferred",
 )
 
 

@@ -16,9 +16,11 @@ from engine.tenancy.context import OrganizationContext
 from tenants.access import deciding, explaining, replay, selectors, services
 from tenants.access.models import Grant, GroupMembership
 from tenants.audit import services as audit
+from tenants.devices import services as devices
 from tenants.sites import services as sites
 from tenants.sites.rules import Location
 from tests.factories import access as factory
+from tests.factories.devices import enrolled
 
 WATCHED = ("sites.read", "sites.write", "members.read")
 
@@ -123,3 +125,18 @@ def test_the_number_of_queries_does_not_grow(in_org_a: OrganizationContext, djan
         services.grant_role(principal=who, role="auditor", scope="site", site_id=other.id)
     with django_assert_num_queries(6):
         ask()
+
+
+def test_a_device_stands_where_it_stood(in_org_a: OrganizationContext) -> None:
+    who = factory.member(in_org_a, None).principal
+    device = enrolled(in_org_a)
+    services.grant_role(principal=who, role="auditor", scope="site", site_id=device.site_id)
+    before = utc_now()
+    elsewhere = sites.create(name=uuid4().hex, by=SYSTEM)
+    devices.transfer(device_id=device.id, site_id=elsewhere.id, by=SYSTEM)
+    now = selectors.places([("dev", device.id)])["dev", device.id]
+
+    asked: dict[str, Any] = {"principal": who, "permission": "devices.read", "where": now}
+
+    assert not explaining.explain(**asked).decision.allowed
+    assert explaining.explain(**asked, at=before).decision.allowed
