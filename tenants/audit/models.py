@@ -12,6 +12,8 @@ from engine.chain.walk import Point
 from engine.ids import PRINCIPAL_PREFIXES
 from tenants.audit import exports
 
+RETENTION_DAYS_MIN = 90
+
 
 class Entry(SealedRow):
     """One act: who did what to which object, from where, and which decision allowed it.
@@ -94,3 +96,24 @@ class Head(AbstractHead):
 
     class Meta(AbstractHead.Meta):
         pass
+
+
+class Setting(models.Model):
+    """How long the organization keeps entries; one row, or none."""
+
+    privileges: ClassVar[frozenset[str]] = frozenset({"UPDATE"})
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    retention_days = models.IntegerField(null=True)
+    """Null: for ever."""
+    generation = models.IntegerField(default=0)
+    """Counts the changes: the daily message of an earlier choice ends by itself."""
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="audit_setting_single"),
+            models.CheckConstraint(
+                condition=models.Q(retention_days=None) | models.Q(retention_days__gte=RETENTION_DAYS_MIN),
+                name="audit_setting_retention_days",
+            ),
+        ]

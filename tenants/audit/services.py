@@ -112,12 +112,13 @@ def export(*, after: int, by: Principal, clock: Clock = utc_now) -> Iterator[byt
         organization_id=context.id,
         after=start,
         head=head,
-        links=_links(context, start.sequence, head.sequence),
+        links=links(context, after=start.sequence, through=head.sequence),
         exported_at=clock(),
     )
 
 
-def _links(context: OrganizationContext, after: int, through: int) -> Iterator[Link]:
+def links(context: OrganizationContext, *, after: int, through: int) -> Iterator[Link]:
+    """The sealed entries behind `after` up to `through`, each page read in the organization's context."""
     while True:
         with organization(context):
             page = list(islice(LOG.links(after=after, through=through, page=EXPORT_PAGE), EXPORT_PAGE))

@@ -31,6 +31,7 @@ PAYLOADS: dict[str, dict[str, str]] = {
     "accounts.mail": {"kind": "=password_changed", "about": "mem"},
     "webhooks.deliver": {"delivery": "text:dlv", "attempt": "=1"},
     "checkouts.advance": {"checkout": "chk"},
+    "provisioning.release_audit": {"generation": "=1"},
 }
 # The platform's own: they take no organization's word. The first runs in the public schema only; the second
 # writes what the platform's row says, once, whoever asks (tests/provisioning/test_impersonation.py).

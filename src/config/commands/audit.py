@@ -16,7 +16,7 @@ _HEAD_HELP = "A head that was noted before, as this command prints it: nothing u
 
 @click.group()
 def audit() -> None:
-    """The audit log: verify, export, verify-export."""
+    """The audit log: verify, export, verify-export, release."""
 
 
 @audit.command()
@@ -80,6 +80,16 @@ def verify_export(files: tuple[Path, ...], noted: str | None) -> None:
         err.print(f"It begins behind {found.after}: compare that with the head of the file before it.", soft_wrap=True)
     err.print(f"{found.organization}: {found.entries} entries, intact", soft_wrap=True)
     out.print(str(found.head), soft_wrap=True)
+
+
+@audit.command()
+@click.argument("slug")
+def release(slug: str) -> None:
+    """Let the entries of the organization SLUG leave that it no longer keeps, as happens once a day."""
+    context = _context(slug)
+    from provisioning import audit_retention
+
+    out.print(f"{slug}: {audit_retention.release(context=context)} entries left")
 
 
 def _context(slug: str) -> Any:

@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from engine import ids
-from engine.api.fields import StrictSerializer, TypeIdField
+from engine.api.fields import StrictIntegerField, StrictSerializer, TypeIdField
 from engine.api.paths import SUFFIX_PATTERN
-from tenants.audit.models import Entry
+from tenants.audit.models import RETENTION_DAYS_MIN, Entry
 
 
 class ActorBody(serializers.Serializer[Any]):
@@ -94,6 +94,17 @@ class EntryQuery(StrictSerializer):
     actor = ActorField(required=False, help_text="Who did it.")
     since = serializers.DateTimeField(required=False, help_text="From this moment on.")
     until = serializers.DateTimeField(required=False, help_text="Before this moment.")
+
+
+class SettingsBody(StrictSerializer):
+    """How the log is kept."""
+
+    retention_days = StrictIntegerField(
+        allow_null=True,
+        min_value=RETENTION_DAYS_MIN,
+        max_value=36_500,
+        help_text="Older entries leave as an export, once a day; null keeps them for ever.",
+    )
 
 
 class ExportQuery(StrictSerializer):

@@ -9,4 +9,5 @@ from tenants.audit.api import views
 urlpatterns = [
     path("audit-entries", views.EntryList.as_view()),
     path("audit-entries/export", views.EntryExport.as_view()),
+    path("audit-settings", views.Settings.as_view()),
 ]

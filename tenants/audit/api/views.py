@@ -7,8 +7,8 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.response import Response
 
 from engine.api.views import APIView, Request, operation
-from tenants.audit import selectors, services
-from tenants.audit.api.serializers import AuditEntryBody, EntryQuery, ExportQuery
+from tenants.audit import retention, selectors, services
+from tenants.audit.api.serializers import AuditEntryBody, EntryQuery, ExportQuery, SettingsBody
 
 NDJSON = "application/x-ndjson"
 
@@ -48,3 +48,24 @@ class EntryExport(APIView):
             content_type=NDJSON,
             headers={"Content-Disposition": 'attachment; filename="audit.ndjson"', "Cache-Control": "no-store"},
         )
+
+
+class Settings(APIView):
+    """How the log is kept."""
+
+    permissions = {"GET": "audit.read", "PUT": "audit.write"}
+
+    @operation(id="audit_settings_get", summary="Get how the audit log is kept", response=SettingsBody)
+    def get(self, request: Request) -> Response:
+        return Response(SettingsBody(retention.setting()).data)
+
+    @operation(
+        id="audit_settings_update",
+        summary="Say how long the audit log is kept",
+        description="Older entries leave as an export that proves itself, and what remains still verifies.",
+        request=SettingsBody,
+        response=SettingsBody,
+    )
+    def put(self, request: Request) -> Response:
+        chosen = retention.set_retention(days=self.valid(request)["retention_days"], by=request.principal)
+        return Response(SettingsBody(chosen).data)
