@@ -1,4 +1,4 @@
--- fingerprint: afc7b1a768d0965daa688f0618c0c4de40f6815034579e1781c5751cf2bcc7ff
+-- fingerprint: 1c4c3566893ab308f9ed534260a2e16eb22c2857920101f2bf2dd7c6cbd223f2
 CREATE TABLE access_app (
     id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
@@ -344,6 +344,14 @@ CREATE TABLE audit_seal (
     CONSTRAINT audit_seal_pkey PRIMARY KEY (sequence),
     CONSTRAINT audit_seal_row_id_key UNIQUE (row_id),
     CONSTRAINT audit_seal_row_id_058214c5_fk_audit_entry_id FOREIGN KEY (row_id) REFERENCES audit_entry(id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE audit_setting (
+    id smallint NOT NULL,
+    retention_days integer,
+    generation integer NOT NULL,
+    CONSTRAINT audit_setting_retention_days CHECK (((retention_days IS NULL) OR (retention_days >= 90))),
+    CONSTRAINT audit_setting_single CHECK ((id = 1)),
+    CONSTRAINT audit_setting_pkey PRIMARY KEY (id)
 );
 CREATE TABLE devices_device (
     id uuid NOT NULL,
@@ -1428,6 +1436,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 ('audit', '0003_pre_index_action', now()),
 ('audit', '0004_pre_index_actor', now()),
 ('audit', '0005_pre_index_time', now()),
+('audit', '0006_pre_add_setting', now()),
 ('auth', '0001_initial', now()),
 ('auth', '0002_alter_permission_name_max_length', now()),
 ('auth', '0003_alter_user_email_max_length', now()),
