@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import hypothesis
 import pytest
@@ -18,17 +19,37 @@ from rest_framework.test import APIClient
 
 from engine.tenancy import directory
 from engine.tenancy.context import OrganizationContext, organization
+from engine.tenancy.postgres.base import DatabaseWrapper
 from tests.harness import databases, environment
 from tests.harness.live import LiveDatabase, live_database
+
+_unguarded = DatabaseWrapper._cursor
+
+
+def _guarded(self: DatabaseWrapper, name: str | None = None) -> Any:
+    # What keeps tests without a database from using one stands there, and an open connection does not pass it.
+    self.ensure_connection()
+    return _unguarded(self, name)
+
+
+DatabaseWrapper._cursor = _guarded  # type: ignore[method-assign]
 
 # A busy machine makes no example wrong: no test asserts a time.
 hypothesis.settings.register_profile("keystead", deadline=None)
 hypothesis.settings.load_profile("keystead")
 
 
+# The same in every copy of the template.
+_organizations: dict[str, OrganizationContext] = {}
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     databases.copy_of_template(environment.DATABASE)
+    with django_db_blocker.unblock():
+        # Once, and not in a test's transaction, which would go on with the path of the public schema.
+        _organizations.update({letter: _organization(letter) for letter in "ab"})
+        connection.close()
     yield
     with django_db_blocker.unblock():
         connection.close()
@@ -77,13 +98,13 @@ def _organization(letter: str) -> OrganizationContext:
 @pytest.fixture
 def org_a(request: pytest.FixtureRequest) -> OrganizationContext:
     _database_of(request)
-    return _organization("a")
+    return _organizations["a"]
 
 
 @pytest.fixture
 def org_b(request: pytest.FixtureRequest) -> OrganizationContext:
     _database_of(request)
-    return _organization("b")
+    return _organizations["b"]
 
 
 @pytest.fixture

@@ -14,6 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "adr").glob("[0-9]*.md")]
+    assert len(numbers) > 30
+    assert len(set(numbers)) == len(numbers)
+
+
 def hadolint(dockerfile: Path) -> subprocess.CompletedProcess[str]:
     tool = Path(sys.executable).parent / "hadolint"
     return subprocess.run([tool, dockerfile], capture_output=True, text=True, check=False)

@@ -29,7 +29,7 @@ OBSTACLES = {
     "column default that names another schema": """
         SELECT d.adrelid::regclass::text FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid
         WHERE c.relnamespace::regnamespace::text LIKE 'ks\\_o\\_%'
-          AND pg_get_expr(d.adbin, d.adrelid) ~ '(public|ext|o_[a-z0-9_]+)\\.'
+          AND pg_get_expr(d.adbin, d.adrelid) ~ '(public|ext|ks_o_[a-z0-9_]+)\\.'
           AND pg_get_expr(d.adbin, d.adrelid) !~ ('^nextval\\(''' || c.relnamespace::regnamespace::text || '\\.')
     """,
     "event trigger": "SELECT evtname FROM pg_event_trigger",

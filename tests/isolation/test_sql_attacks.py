@@ -13,6 +13,7 @@ from django.db import DatabaseError, ProgrammingError, connection, transaction
 from psycopg import errors
 
 from engine.tenancy.context import OrganizationContext, organization
+from engine.tenancy.wall import ROLES_OWN_PATH
 from tests.harness.live import LiveDatabase
 
 # Whatever gets through is rolled back.
@@ -134,6 +135,9 @@ def attacked(org_a: OrganizationContext, org_b: OrganizationContext) -> Iterator
     assert len(others) > 10
     assert len(private) > 5
     with organization(org_a):
+        _run("SELECT 1")
+        # As outside tests: the role alone was set, and the path follows it.
+        assert connection.connection.pgconn.parameter_status(b"search_path") == ROLES_OWN_PATH.encode()
         yield [*others, *private]
 
 

@@ -254,7 +254,12 @@ def let_logins_switch(connection: psycopg.Connection[Any], *, role: str) -> None
 
 
 def create_organization_schema(connection: psycopg.Connection[Any], *, schema: str, role: str) -> None:
-    """Make an empty schema owned by ks_owner in which `role` may read and insert, by default."""
+    """Make an empty schema owned by ks_owner in which `role` may read and insert, by default.
+
+    Raises ValueError for a name that a login would find as its own schema, outside every context.
+    """
+    if schema in (OWNER, APP, ORGANIZATION_GROUP, *_PUBLIC_ROLES):
+        raise ValueError(f"{schema} is a login's name")
     names = {
         "schema": sql.Identifier(schema),
         "role": sql.Identifier(role),

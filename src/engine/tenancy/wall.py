@@ -10,7 +10,7 @@ first statement. Either way they end with the transaction, so there is nothing t
 next user of a pooled connection, and a statement that is cancelled takes its settings with it.
 
 An organization's schema is called like its role. Where the session's path is `"$user", pg_temp`, which
-PostgreSQL resolves for the role of the moment, `SET LOCAL ROLE` alone therefore sets both (ADR 0079).
+PostgreSQL resolves for the role of the moment, `SET LOCAL ROLE` alone therefore sets both (ADR 0100).
 """
 
 from __future__ import annotations
@@ -101,10 +101,12 @@ class Wall:
     `scope` answers at each statement which scope the caller is in, and raises when there is none.
     """
 
-    __slots__ = ("_bound", "_latest", "_sent", "scope", "scopes_seen", "switch_allowed")
+    __slots__ = ("_bound", "_latest", "_sent", "_trusts_report", "scope", "scopes_seen", "switch_allowed")
 
-    def __init__(self, scope: Callable[[], Scope]) -> None:
+    def __init__(self, scope: Callable[[], Scope], *, trusts_report: bool = False) -> None:
         self.scope = scope
+        # Whether what the connection says of the session's path is true at each moment.
+        self._trusts_report = trusts_report
         self._sent: Scope | None = None
         self._bound: Scope | None = None
         self._latest: Scope | None = None
@@ -129,7 +131,7 @@ class Wall:
         if self._sent is scope:
             return None
         # The server reports its path with each answer (PostgreSQL 18), so whatever else has set it is noticed.
-        if pgconn.parameter_status(b"search_path") == _ROLES_OWN_PATH:
+        if self._trusts_report and pgconn.parameter_status(b"search_path") == _ROLES_OWN_PATH:
             return scope.settings_on_own_path
         return scope.settings
 
@@ -162,12 +164,21 @@ def nobody() -> NoReturn:
 
 def raise_wall(connection: psycopg.Connection[Any], scope: Callable[[], Scope]) -> Wall:
     """Put `connection` behind a wall. Its cursors must be `WalledCursor`s."""
-    wall = Wall(scope)
+    wall = Wall(scope, trusts_report=_speaks_with_its_server(connection.pgconn))
     connection.__dict__["keystead_wall"] = wall
     # These reach the server without a cursor, so the wall would not notice where a transaction begins.
     for method in ("transaction", "pipeline"):
         connection.__dict__[method] = _refused(method)
     return wall
+
+
+def _speaks_with_its_server(pgconn: PGconn) -> bool:
+    """Whether the process that answers is the one that greeted.
+
+    Behind a pooler it is not, and there what another client has set on a shared session goes unreported.
+    """
+    answer = pgconn.exec_(b"SELECT pg_catalog.pg_backend_pid()")
+    return answer.status == pq.ExecStatus.TUPLES_OK and answer.get_value(0, 0) == b"%d" % pgconn.backend_pid
 
 
 def _refused(method: str) -> Callable[..., NoReturn]:

@@ -3,8 +3,9 @@
     python -m tests.benchmarks.routing_variants.pooled THREADS REQUESTS SEED
 
 Reads, lists, writes, transactions, savepoints that are rolled back, and cancels at random moments, of
-twenty organizations in turn. Says in one JSON line how many requests met another organization's rows,
-and what else happened. BENCH_VARIANT names the design, `ours` or `stock`.
+twenty organizations in turn. Around ours, somebody else leaves paths of their own on the shared sessions;
+stock sets the session's path itself, and needs nobody for that. Says in one JSON line how many requests
+met another organization's rows, and what else happened. BENCH_VARIANT names the design, `ours` or `stock`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from tests.benchmarks.routing_variants import child
 
 CANCEL_EVERY_S = 0.005
+LEAVE_PATH_EVERY_S = 0.02
 FIRST_OWN_ID = 1_000_000
 
 
@@ -101,6 +103,7 @@ class Clients:
 
     def __init__(self, variant: str, *, threads: int, requests: int, seed: int) -> None:
         self.entering = _entering(variant)
+        self._others = [self._cancel, *([self._leave_paths] if variant == "ours" else [])]
         self.threads, self.requests, self.seed = threads, requests, seed
         self.counts: Counter[str] = Counter()
         self.example = ""
@@ -112,13 +115,14 @@ class Clients:
     def run(self) -> dict[str, object]:
         """Make them all; the counts. Raises what none of them may raise."""
         workers = [threading.Thread(target=self._work, args=[number]) for number in range(self.threads)]
-        canceller = threading.Thread(target=self._cancel)
-        for each in (canceller, *workers):
+        others = [threading.Thread(target=each) for each in self._others]
+        for each in (*others, *workers):
             each.start()
         for each in workers:
             each.join()
         self._over.set()
-        canceller.join()
+        for each in others:
+            each.join()
         if self._failures:
             raise ExceptionGroup("requests that should not fail like this", self._failures)
         return {**self.counts, "example": self.example}
@@ -178,6 +182,20 @@ class Clients:
                 continue
             with self._lock:
                 self.counts["cancels_sent"] += 1
+
+    def _leave_paths(self) -> None:
+        """What an administrator's client through the same pooler does, or SQL that somebody injected."""
+        import psycopg
+        from django.db import connection
+
+        chance = random.Random(self.seed)
+        parameters = {**connection.get_connection_params(), "cursor_factory": psycopg.ClientCursor}
+        with psycopg.connect(**parameters, autocommit=True) as other:
+            while not self._over.wait(LEAVE_PATH_EVERY_S):
+                organization = f"ks_o_bench_{chance.randrange(child.ORGANIZATIONS)}"
+                other.execute(f"SET search_path TO {chance.choice(['public', 'pg_temp', organization])}")
+                with self._lock:
+                    self.counts["paths_left"] += 1
 
 
 def _name_of(error: BaseException) -> str:

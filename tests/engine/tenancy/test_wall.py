@@ -6,11 +6,13 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 
 import psycopg
 import pytest
-from django.db import OperationalError, ProgrammingError, connection, connections, transaction
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, connections, transaction
 
+from engine.tenancy import roles
 from engine.tenancy.context import (
     NoOrganization,
     current_scope,
@@ -23,6 +25,15 @@ from engine.tenancy.wall import ROLES_OWN_PATH, ContextSwitchError, Scope, Wall,
 from tests.harness import environment
 
 WHOSE = "SELECT whose FROM probe"
+
+
+def test_a_test_without_a_database_does_not_find_one_that_is_open(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        connection.ensure_connection()
+    with pytest.raises(RuntimeError, match="Database access not allowed"):
+        connection.cursor()
+    with django_db_blocker.unblock():
+        connection.close()
 
 
 def one(statement: str, params=None):
@@ -121,6 +132,72 @@ def test_planted_a_wall_that_does_not_read_the_servers_report_meets_the_role(pro
                 bare.execute(f"SET search_path TO {stale}")
             with pytest.raises(ProgrammingError, match=r"does not exist|permission denied"):
                 one(WHOSE)
+
+
+def test_behind_a_pooler_role_and_path_travel(probes, org_a, monkeypatch):
+    """A pooler answers with another process than the one that it greeted with, and reports of another session."""
+    connection.close()
+    monkeypatch.setattr("engine.tenancy.wall._speaks_with_its_server", lambda pgconn: False)
+    with organization(org_a):
+        assert one(WHOSE) == "a"
+        wall = connection.wall
+        assert wall.settings_for(wall.scope(), connection.connection.pgconn) == current_scope().settings
+    connection.close()
+
+
+@pytest.mark.parametrize("path", [ROLES_OWN_PATH, "''"])
+def test_a_callers_results_are_not_taken_for_the_settings(probes, org_a, path):
+    with organization(org_a):
+        one("SELECT 1")
+        with psycopg.ClientCursor(connection.connection) as bare:
+            bare.execute(f"SET search_path TO {path}")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1; SELECT 2")
+            assert cursor.fetchone() == (1,)
+            assert cursor.cursor.nextset()
+            assert cursor.fetchone() == (2,)
+            assert not cursor.cursor.nextset()
+            cursor.execute("INSERT INTO probe (whose) VALUES ('a'), ('a')")
+            assert cursor.rowcount == 2
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO probe (whose) VALUES (%s)", [["a"], ["a"]])
+            assert cursor.rowcount == 2
+        with transaction.atomic(), connection.cursor() as cursor, cursor.copy("COPY probe (whose) TO STDOUT") as copy:
+            assert list(copy.rows()) == [("a",)] * 5
+
+
+def test_an_organization_whose_schema_has_another_name_is_found(probes, org_a):
+    with psycopg.connect(probes.owner_url, autocommit=True) as owner:
+        owner.execute("CREATE SCHEMA o_older")
+        owner.execute("CREATE TABLE o_older.probe AS SELECT 'older' AS whose")
+        owner.execute(f"GRANT USAGE ON SCHEMA o_older TO {org_a.role_name}")
+        owner.execute(f"GRANT SELECT ON o_older.probe TO {org_a.role_name}")
+    for context, whose in ((replace(org_a, schema_name="o_older"), "older"), (org_a, "a")) * 2:
+        with organization(context), transaction.atomic():
+            assert one(WHOSE) == whose
+
+
+def test_a_lost_connection_is_an_error_and_then_a_new_one(probes, org_a):
+    with organization(org_a):
+        pid = one("SELECT pg_backend_pid()")
+        with psycopg.connect(os.environ["KEYSTEAD_TEST_POSTGRES_URL"], autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        with pytest.raises(OperationalError):
+            one(WHOSE)
+        connection.close_if_unusable_or_obsolete()
+        assert one(WHOSE) == "a"
+        connection.connection.close()
+        with pytest.raises((OperationalError, InterfaceError)):
+            one(WHOSE)
+        connection.close_if_unusable_or_obsolete()
+        assert one(WHOSE) == "a"
+
+
+def test_no_schema_is_called_like_a_login(probes):
+    with psycopg.connect(probes.owner_url) as owner:
+        for name in ("ks_app", "ks_owner", "ks_platform"):
+            with pytest.raises(ValueError, match=name):
+                roles.create_organization_schema(owner, schema=name, role="ks_o_test_a")
 
 
 def test_a_transaction_sends_its_settings_once(probes, org_a):
@@ -326,7 +403,7 @@ def test_recycling_after_many_organizations(probes, org_a, org_b, settings):
                 one("SELECT 1")
                 assert connection.wall.scopes_seen == {current_scope()}
         return
-    settings.DATABASE_ORGANIZATIONS_PER_CONNECTION = 2  # the router, and one
+    settings.DATABASE_ORGANIZATIONS_PER_CONNECTION = 1
     with organization(org_a):
         first = one("SELECT pg_backend_pid()")
     connection.close_if_unusable_or_obsolete()
