@@ -39,17 +39,12 @@ hypothesis.settings.register_profile("keystead", deadline=None)
 hypothesis.settings.load_profile("keystead")
 
 
-# The same in every copy of the template.
 _organizations: dict[str, OrganizationContext] = {}
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     databases.copy_of_template(environment.DATABASE)
-    with django_db_blocker.unblock():
-        # Once, and not in a test's transaction, which would go on with the path of the public schema.
-        _organizations.update({letter: _organization(letter) for letter in "ab"})
-        connection.close()
     yield
     with django_db_blocker.unblock():
         connection.close()
@@ -70,6 +65,8 @@ def db(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker:
         return
     with django_db_blocker.unblock():
         directory.forget()
+        # Found before the transaction, which would otherwise go on with the path of the public schema.
+        _organizations.update({letter: _organization(letter) for letter in "ab"})
         with transaction.atomic():
             connection.test_atomic_blocks = 1
             try:
@@ -97,14 +94,12 @@ def _organization(letter: str) -> OrganizationContext:
 
 @pytest.fixture
 def org_a(request: pytest.FixtureRequest) -> OrganizationContext:
-    _database_of(request)
-    return _organizations["a"]
+    return _in_database_of(request, "a")
 
 
 @pytest.fixture
 def org_b(request: pytest.FixtureRequest) -> OrganizationContext:
-    _database_of(request)
-    return _organizations["b"]
+    return _in_database_of(request, "b")
 
 
 @pytest.fixture
@@ -129,9 +124,10 @@ def client_of(context: OrganizationContext) -> APIClient:
     return APIClient(HTTP_HOST=context.issuer.removeprefix("http://"), raise_request_exception=False)
 
 
-def _database_of(request: pytest.FixtureRequest) -> None:
+def _in_database_of(request: pytest.FixtureRequest, letter: str) -> OrganizationContext:
     """The organizations live in whichever database the test asked for; `db` unless it said."""
-    if "live_db" not in request.fixturenames:
-        request.getfixturevalue("db")
-    else:
+    if "live_db" in request.fixturenames:
         request.getfixturevalue("live_db")
+        return _organization(letter)
+    request.getfixturevalue("db")
+    return _organization(letter) if environment.ISOLATION == "login" else _organizations[letter]
