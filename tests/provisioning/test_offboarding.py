@@ -124,6 +124,7 @@ _HARMLESS = {
     "refusal_code",
     "sealed_at",
     "secret_rotated_at",
+    "token",
 }
 
 

@@ -403,7 +403,7 @@ def test_recycling_after_many_organizations(probes, org_a, org_b, settings):
                 one("SELECT 1")
                 assert connection.wall.scopes_seen == {current_scope()}
         return
-    settings.DATABASE_ORGANIZATIONS_PER_CONNECTION = 1
+    settings.DATABASE_ORGANIZATIONS_PER_CONNECTION = 2  # the router, and one
     with organization(org_a):
         first = one("SELECT pg_backend_pid()")
     connection.close_if_unusable_or_obsolete()

@@ -192,7 +192,11 @@ def test_what_each_role_is_for() -> None:
     everything = {name for name, one in PERMISSIONS.items() if "member" in one.kinds}
 
     assert ROLES[OWNER].permissions == everything
-    assert everything - ROLES["admin"].permissions == {"payments.write", "provider_accounts.write"}
+    assert everything - ROLES["admin"].permissions == {
+        "payments.write",
+        "provider_accounts.write",
+        "sign_in.write",
+    }
     assert all(name.endswith(".read") for name in ROLES["auditor"].permissions)
     assert not ROLES["analyst"].permissions & {"people.read", "members.read", "audit.read"}
     assert ROLES["terminal"].permissions == {"checkout.create"}
