@@ -204,7 +204,7 @@ def test_no_secret_is_written_into_a_manifest(resources: list[Resource]) -> None
     assert "Secret" not in {resource["kind"] for resource in resources}
     for pod in pods(resources).values():
         for name, variable in variables(pod).items():
-            if name.endswith(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "LOGIN_SECRET")):
+            if name.endswith(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "LOGIN_SECRET", "MAIL_URL")):
                 assert set(variable) == {"name", "valueFrom"}, name
 
 
@@ -216,6 +216,7 @@ def environment(pod: Mapping[str, Any]) -> dict[str, str]:
         "KEYSTEAD_REDIS_URL": "redis://valkey:6379/0",
         "KEYSTEAD_SECRET_KEY": "thirty-two characters and some more",
         "KEYSTEAD_LOGIN_SECRET": "thirty-two characters and some more",
+        "KEYSTEAD_MAIL_URL": "smtps://keystead:x@mail.example",
     }
     (container,) = pod["containers"]
     return {variable["name"]: variable.get("value", shapes.get(variable["name"])) for variable in container["env"]}

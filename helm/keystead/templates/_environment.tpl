@@ -34,6 +34,16 @@
 {{ include "keystead.isolation" . }}
 {{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_REDIS_URL" "from" $values.redis) }}
 {{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_SECRET_KEY" "from" $values.secretKey) }}
+{{- if $values.mail.existingSecret }}
+{{ include "keystead.secretVariable" (dict "name" "KEYSTEAD_MAIL_URL" "from" $values.mail) }}
+{{- end }}
+{{- with $values.mail.from }}
+- name: KEYSTEAD_MAIL_FROM
+  value: {{ . | quote }}
+{{- end }}
+{{- if $values.identityProviderAllowPrivate }}
+- {name: KEYSTEAD_IDENTITY_PROVIDER_ALLOW_PRIVATE, value: "true"}
+{{- end }}
 {{- end }}
 
 {{/* How organizations are kept apart in PostgreSQL, the same for every process. */}}

@@ -181,7 +181,6 @@ class TestLies:
             {"sub": 7},
             {"sub": "x" * 256},
         ],
-        ids=str,
     )
     def test_a_token_that_is_not_for_us_now(self, lied: Place, lying: Liar, claims: dict[str, Any]) -> None:
         lying.claims |= claims
