@@ -22,6 +22,7 @@ from tenants.devices.rules.states import DeviceStatus, IllegalStepError, check_s
 from tests.conftest import client_of
 from tests.factories import access as access_factory
 from tests.factories import devices as factory
+from tests.factories.checkouts import Terminal, face, seen
 from tests.factories.device_keys import DeviceKey
 
 
@@ -293,3 +294,13 @@ def test_a_code_for_a_device_keeps_the_constraint(in_org_a: OrganizationContext)
     row, _ = services.create_code_again(device_id=device.id, by=SYSTEM)
     assert (row.claimed_device_id, row.re_enrols_id) == (None, device.id)
     assert EnrolmentCode.objects.get(id=row.id).device_id is None
+
+
+def test_a_quarantined_device_takes_no_checkout_even_past_the_gateways_own_look(
+    in_org_a: OrganizationContext,
+) -> None:
+    device = factory.enrolled(in_org_a)
+    services.quarantine(device_id=device.id, by=SYSTEM)
+    terminal = Terminal(device, model="m1")
+    answer = terminal.send(terminal.frame(seen(face())))
+    assert (answer.status, answer.reason) == ("declined", "device_not_active")
