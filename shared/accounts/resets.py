@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
@@ -10,11 +11,19 @@ from engine import ids
 from engine.clock import Clock, utc_now
 from shared.accounts import ceremonies, derived, journal, mails, passwords, rules, second_factors, sessions
 from shared.accounts.ceremonies import CeremonyOver, Purpose
-from shared.accounts.models import Ceremony, Session, User, id_of
+from shared.accounts.models import Ceremony, Session, User, id_of, principal_kind
 
 LIFETIME = timedelta(hours=1)
 # An earlier mail stays good, so whoever asks in another's name takes nothing from them.
 OPEN_MAX = 3
+
+_end_what_was_lent: Callable[[User, Clock], None] | None = None
+
+
+def set_ender(end: Callable[[User, Clock], None]) -> None:
+    """Install what ends a member's authorizations of apps, once, at start: they lie above accounts."""
+    global _end_what_was_lent
+    _end_what_was_lent = end
 
 
 def request(*, email: str, clock: Clock = utc_now) -> None:
@@ -40,7 +49,8 @@ def request(*, email: str, clock: Clock = utc_now) -> None:
 
 
 def confirm(*, token: str, password: str, clock: Clock = utc_now) -> User:
-    """Set a new password by the token of the mail. Every session ends; second factors stay and are asked for.
+    """Set a new password by the token of the mail. Every session ends, and what a member let apps do; second
+    factors stay and are asked for.
 
     Raises CeremonyOver, WeakPassword.
     """
@@ -52,6 +62,8 @@ def confirm(*, token: str, password: str, clock: Clock = utc_now) -> User:
     with transaction.atomic():
         ceremonies.end(ceremony, clock=clock)
         _set(user, password, action="password.reset", keep=None, clock=clock)
+        if _end_what_was_lent is not None and principal_kind() == "member":
+            _end_what_was_lent(user, clock)
     return user
 
 

@@ -16,6 +16,8 @@ class AccessConfig(AppConfig):
         """Collect what every app lets be allowed, and hand the decision to the layers below, which know no roles."""
         from engine.api.access import set_checker
         from shared.accounts.journal import set_writer
+        from shared.accounts.resets import set_ender
+        from tenants.access.authorizations import revoke_after_reset
         from tenants.access.deciding import check, reach
         from tenants.access.policy import allow_move
         from tenants.audit.services import write
@@ -27,5 +29,6 @@ class AccessConfig(AppConfig):
                 import_module(f"{config.name}.permissions")
         set_checker(check)
         set_writer(write)
+        set_ender(revoke_after_reset)
         set_reach(reach)
         set_allow_move(allow_move)

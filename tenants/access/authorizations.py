@@ -210,9 +210,15 @@ def revoke_own(*, authorization_id: UUID, by: Principal, clock: Clock = utc_now)
 
 
 def revoke_of_member(*, member_id: UUID, by: Principal, reason: str, clock: Clock = utc_now) -> None:
-    """End everything that a member let apps do: with the account, or after its password was reset."""
+    """End everything that a member let apps do."""
     for row in Authorization.objects.living(at=clock()).filter(member_id=member_id):
         revoke(row, reason=reason, by=by, clock=clock)
+
+
+def revoke_after_reset(member: User, clock: Clock) -> None:
+    """End everything that apps may do for a member who has had to set the password anew: whoever knew the old one
+    may have lent it."""
+    revoke_of_member(member_id=member.id, by=member.principal, reason="password_reset", clock=clock)
 
 
 def revoke_all(*, clock: Clock = utc_now) -> int:

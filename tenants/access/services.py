@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from tenants.access.authorizations import revoke_all as revoke_all_authorizations
-from tenants.access.authorizations import revoke_of_member as revoke_authorizations_of_member
 from tenants.access.authorizations import revoke_own as revoke_own_authorization
 from tenants.access.carrying import follow_move, require_hand_out, still_hands_out, still_holds
 from tenants.access.clients import create_app, deactivate_app, rotate_secret, update_app
@@ -50,7 +49,6 @@ __all__ = [
     "require_hand_out",
     "require_mastery_of",
     "revoke_all_authorizations",
-    "revoke_authorizations_of_member",
     "revoke_grant",
     "revoke_own_authorization",
     "rotate_secret",

@@ -17,6 +17,10 @@ from joserfc.jwk import KeySet
 from engine.clock import utc_now
 from engine.principals import SYSTEM
 from engine.tenancy.context import OrganizationContext, organization
+from shared.accounts import derived
+from shared.accounts.ceremonies import Purpose
+from shared.accounts.models import Ceremony
+from shared.accounts.rules import CEREMONY_PREFIX
 from tenants.access import authorizations, device_grants, services
 from tenants.access.models import Authorization, AuthorizationCode, DeviceAuthorization
 from tests.conftest import client_of
@@ -486,6 +490,22 @@ class TestTheEnd:
         assert browser.send("POST", "/oauth/introspect", {"token": token}).status == 401
         public = oauth.member_app(org_a, name="On a phone", auth_method="none")
         assert browser.send("POST", "/oauth/introspect", {**public.credentials(), "token": token}).status == 401
+
+
+def test_a_password_that_was_reset_ends_what_was_lent(
+    app: MemberApp, browser: Browser, org_a: OrganizationContext, member: factory.Member
+) -> None:
+    tokens = app.tokens(browser, scope=SCOPE)
+    assert _get(org_a, tokens["access_token"], "/v1/sites").status_code == 200
+    anybody = client_of(org_a)
+    with organization(org_a):
+        assert anybody.post("/v1/password-resets", {"email": member.email}).status_code == 202
+        wanted = Ceremony.objects.get(user_id=member.principal.id, purpose=Purpose.PASSWORD_RESET)
+        token = derived.token(CEREMONY_PREFIX, wanted.id)
+    body = {"token": token, "password": "a much longer pass phrase"}
+    assert anybody.post("/v1/password-resets/confirm", body).status_code == 204
+    assert _get(org_a, tokens["access_token"], "/v1/sites").status_code == 401
+    assert app.refresh(browser.send, tokens["refresh_token"]).body["error"] == "invalid_grant"
 
 
 class TestDeviceGrant:

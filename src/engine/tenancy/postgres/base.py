@@ -22,7 +22,7 @@ from engine.tenancy.postgres.schema import DatabaseSchemaEditor
 from engine.tenancy.wall import Wall, WalledCursor, WallError, raise_wall, wall_of
 
 # Below the decorator that looks for an event loop.
-_create_cursor = PostgresWrapper.create_cursor.__wrapped__
+_create_cursor = PostgresWrapper.create_cursor.__wrapped__  # type: ignore[attr-defined]
 
 
 class Cursor(CursorMixin, WalledCursor[Any]):
