@@ -6,8 +6,10 @@ the test's own, for threads and processes. `org_a` and `org_b` are contexts to e
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import nullcontext
+from ipaddress import IPv4Address
 from typing import Any
 
 import hypothesis
@@ -118,6 +120,13 @@ def http_a(org_a: OrganizationContext) -> APIClient:
 @pytest.fixture
 def http_b(org_b: OrganizationContext) -> APIClient:
     return client_of(org_b)
+
+
+def visitor_of(context: OrganizationContext) -> APIClient:
+    """A client at an address that no other test comes from: what is counted by address begins anew."""
+    client = client_of(context)
+    client.defaults["REMOTE_ADDR"] = str(IPv4Address(0x0A000000 + secrets.randbelow(1 << 24)))
+    return client
 
 
 def client_of(context: OrganizationContext) -> APIClient:

@@ -231,7 +231,7 @@ def test_what_is_refused_is_said_in_a_line_and_costs_no_schema(live_db, keystead
 
 
 # These say what is wrong with the files that they are given, before they look at the database.
-READ_FILES_FIRST = {("org", "restore"), ("org", "verify-backup")}
+READ_FILES_FIRST = {("org", "restore"), ("org", "verify-backup"), ("audit", "verify-export")}
 # These need no database, or make it, or stay.
 ELSEWHERE = frozenset(
     ("asyncapi", "bake", "check", "database", "demo", "migrate", "openapi", "permissions", "relay", "settings", "up")

@@ -20,7 +20,7 @@ from engine.outbox.inline import drain
 from engine.tenancy.context import OrganizationContext, organization, public_schema
 from shared.accounts import breached, ceremonies, resets, second_factors
 from shared.accounts.models import Ceremony, Session
-from tests.conftest import client_of
+from tests.conftest import visitor_of
 from tests.factories import access, operators
 
 NEW = "another battery staple altogether"
@@ -54,7 +54,7 @@ def ada(org_a: OrganizationContext) -> access.Member:
 
 @pytest.fixture
 def hers(org_a: OrganizationContext, ada: access.Member) -> APIClient:
-    return access.signed_in(client_of(org_a), ada.token)
+    return access.signed_in(visitor_of(org_a), ada.token)
 
 
 class TestInvitation:
@@ -67,7 +67,7 @@ class TestInvitation:
         assert f"mail to {email}" in mail
         token = _token(mail, "accept-invitation", org_a)
         assert token == told
-        accepted = client_of(org_a).post("/v1/invitations/accept", {"token": token, "password": NEW})
+        accepted = visitor_of(org_a).post("/v1/invitations/accept", {"token": token, "password": NEW})
         assert accepted.status_code == 200
 
     def test_one_that_was_replaced_is_not_sent(self, hers: APIClient, post: Post) -> None:
@@ -79,7 +79,7 @@ class TestInvitation:
 
 class TestReset:
     def test_a_forgotten_password(self, org_a: OrganizationContext, ada: access.Member, post: Post) -> None:
-        anybody = client_of(org_a)
+        anybody = visitor_of(org_a)
         post()
         assert anybody.post("/v1/password-resets", {"email": ada.email.upper()}).status_code == 202
         token = _token(post(), "reset-password", org_a)
@@ -90,7 +90,7 @@ class TestReset:
         assert anybody.post("/v1/password-resets/confirm", body).status_code == 204
 
         assert anybody.post("/v1/password-resets/confirm", body).json()["code"] == "sign_in_expired"
-        assert access.signed_in(client_of(org_a), ada.token).get("/v1/me").status_code == 401
+        assert access.signed_in(visitor_of(org_a), ada.token).get("/v1/me").status_code == 401
         old = {"email": ada.email, "password": access.PASSWORD}
         assert anybody.post("/v1/sessions", old).status_code == 401
         assert anybody.post("/v1/sessions", {**old, "password": NEW}).status_code == 201
@@ -110,7 +110,7 @@ class TestReset:
             resets.request(email=ada.email)
         with organization(org_a), django_assert_num_queries(6):
             resets.request(email="nobody@example.com")
-        told = [client_of(org_a).post("/v1/password-resets", {"email": one}) for one in (ada.email, "x@example.com")]
+        told = [visitor_of(org_a).post("/v1/password-resets", {"email": one}) for one in (ada.email, "x@example.com")]
         assert [answer.status_code for answer in told] == [202, 202]
         assert told[0].content == told[1].content
         mail = post()
@@ -121,26 +121,26 @@ class TestReset:
     ) -> None:
         post()
         for _ in range(6):
-            client_of(org_a).post("/v1/password-resets", {"email": ada.email})
+            visitor_of(org_a).post("/v1/password-resets", {"email": ada.email})
         mail = post()
         assert mail.count(f"mail to {ada.email}") == resets.OPEN_MAX
         body = {"token": _token(mail, "reset-password", org_a), "password": NEW}
-        assert client_of(org_a).post("/v1/password-resets/confirm", body).status_code == 204
+        assert visitor_of(org_a).post("/v1/password-resets/confirm", body).status_code == 204
         rest = re.findall(r"reset-password#(\w+)", mail)[1]
-        answer = client_of(org_a).post("/v1/password-resets/confirm", {"token": rest, "password": NEW})
+        answer = visitor_of(org_a).post("/v1/password-resets/confirm", {"token": rest, "password": NEW})
         assert answer.json()["code"] == "sign_in_expired"
 
     def test_is_over_after_an_hour_and_nothing_elsewhere(
         self, org_a: OrganizationContext, org_b: OrganizationContext, ada: access.Member, post: Post
     ) -> None:
-        client_of(org_a).post("/v1/password-resets", {"email": ada.email})
+        visitor_of(org_a).post("/v1/password-resets", {"email": ada.email})
         body = {"token": _token(post(), "reset-password", org_a), "password": NEW}
-        elsewhere = client_of(org_b).post("/v1/password-resets/confirm", body)
+        elsewhere = visitor_of(org_b).post("/v1/password-resets/confirm", body)
         assert elsewhere.json()["code"] == "sign_in_expired"
         with organization(org_a):
             assert body["token"] not in str(Ceremony.objects.values())
             Ceremony.objects.update(expires_at=utc_now())
-        assert client_of(org_a).post("/v1/password-resets/confirm", body).json()["code"] == "sign_in_expired"
+        assert visitor_of(org_a).post("/v1/password-resets/confirm", body).json()["code"] == "sign_in_expired"
 
     def test_an_operator_still_needs_the_code(self, db: None, post: Post) -> None:
         operator = operators.operator()
@@ -158,7 +158,7 @@ class TestReset:
 class TestChange:
     def test_ends_every_other_session(self, org_a: OrganizationContext, ada: access.Member, hers: APIClient) -> None:
         given = {"email": ada.email, "password": access.PASSWORD}
-        other = access.signed_in(client_of(org_a), client_of(org_a).post("/v1/sessions", given).json()["token"])
+        other = access.signed_in(visitor_of(org_a), visitor_of(org_a).post("/v1/sessions", given).json()["token"])
         assert hers.put("/v1/password", {"password": NEW}).status_code == 204
         assert other.get("/v1/me").status_code == 401
         assert hers.get("/v1/me").status_code == 200

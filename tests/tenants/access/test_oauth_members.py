@@ -23,7 +23,7 @@ from shared.accounts.models import Ceremony
 from shared.accounts.rules import CEREMONY_PREFIX
 from tenants.access import authorizations, device_grants, services
 from tenants.access.models import Authorization, AuthorizationCode, DeviceAuthorization
-from tests.conftest import client_of
+from tests.conftest import client_of, visitor_of
 from tests.factories import access as factory
 from tests.factories import oauth
 from tests.factories.oauth import Answer, Browser, MemberApp, returned
@@ -497,7 +497,7 @@ def test_a_password_that_was_reset_ends_what_was_lent(
 ) -> None:
     tokens = app.tokens(browser, scope=SCOPE)
     assert _get(org_a, tokens["access_token"], "/v1/sites").status_code == 200
-    anybody = client_of(org_a)
+    anybody = visitor_of(org_a)
     with organization(org_a):
         assert anybody.post("/v1/password-resets", {"email": member.email}).status_code == 202
         wanted = Ceremony.objects.get(user_id=member.principal.id, purpose=Purpose.PASSWORD_RESET)

@@ -193,6 +193,7 @@ def test_what_each_role_is_for() -> None:
 
     assert ROLES[OWNER].permissions == everything
     assert everything - ROLES["admin"].permissions == {
+        "audit.write",
         "payments.write",
         "provider_accounts.write",
         "sign_in.write",
