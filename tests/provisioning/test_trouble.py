@@ -298,6 +298,12 @@ def test_every_command_before_migrate_names_the_remedy(bare_db, keystead, monkey
     assert others <= READ_FILES_FIRST
 
 
+@pytest.mark.parametrize("limit", ["-1", "2147483648", "many"])
+def test_a_plans_limit_that_is_none_names_its_option(keystead, limit):
+    status, said = keystead("plan", "create", "small", "--people", limit)
+    assert (status, "--people" in said) == (2, True), said
+
+
 @pytest.mark.parametrize(
     ("change", "remedy"),
     [

@@ -16,6 +16,8 @@ from config.commands import backups, life
 from config.terminal import at_the_terminal, err, fail, out, set_up_django
 
 _BUSY_SECONDS = 0.2
+# What a PostgreSQL integer holds.
+_LIMIT = click.IntRange(0, 2**31 - 1)
 _PLAN_DEFAULTS = {"requests_per_minute_max": 6_000, "people_max": 100_000, "devices_max": 1_000}
 
 
@@ -185,9 +187,9 @@ def plan() -> None:
 @plan.command("create")
 @click.argument("code")
 @click.option("--title", help="Default: the code.")
-@click.option("--requests-per-minute", "requests_per_minute_max", type=int, help="Default: 6000.")
-@click.option("--people", "people_max", type=int, help="Default: 100000.")
-@click.option("--devices", "devices_max", type=int, help="Default: 1000.")
+@click.option("--requests-per-minute", "requests_per_minute_max", type=_LIMIT, help="Default: 6000.")
+@click.option("--people", "people_max", type=_LIMIT, help="Default: 100000.")
+@click.option("--devices", "devices_max", type=_LIMIT, help="Default: 1000.")
 def create_plan(code: str, title: str | None, **limits: int | None) -> None:
     """Create the plan CODE, or change what is given of one that is there."""
     set_up_django()
