@@ -21,9 +21,7 @@ from engine.tenancy.context import OrganizationContext, organization
 ROWS_PER_PART = 5_000
 
 # Tables that hold nothing but secrets, or the platform's own bookkeeping.
-_LEFT_OUT_APPS = frozenset(
-    {"idempotency", "inbox", "keyring", "oauth2_provider", "otp_static", "otp_totp", "sessions", "otp_webauthn"}
-)
+_LEFT_OUT_APPS = frozenset({"idempotency", "inbox", "keyring", "oauth2_provider", "otp_static", "otp_totp", "sessions"})
 _LEFT_OUT_TABLES = frozenset(
     {
         "access_authorizationcode",

@@ -12,10 +12,11 @@ from typing import BinaryIO
 
 from django.conf import settings
 
-from engine.blobs.store import BlobExists, BlobStore, open_store
+from engine import ids
+from engine.blobs.store import BlobExists, BlobNotFound, BlobStore, open_store
 from engine.clock import Clock, utc_now
 from engine.errors import DomainError
-from engine.tenancy.context import OrganizationContext, organization, owner_schema
+from engine.tenancy.context import OrganizationContext, current_organization, organization, owner_schema
 from provisioning import schemas
 from tenants.audit import exports, retention
 from tenants.audit.retention import Part
@@ -39,15 +40,17 @@ def release(*, context: OrganizationContext, clock: Clock = utc_now) -> int:
     with _alone(context) as alone:
         while alone:
             with organization(context):
-                through = retention.told()
-                if through is None:
+                part = retention.told()
+                if part is not None:
+                    # The organization's own role may write such an entry: the export is what counts.
+                    _verified(store, part)
+                else:
                     part = retention.due(clock=clock)
                     if part is None:
                         break
                     _export(store, part, clock)
-                    through = part.through
             with owner_schema(context.schema_name):
-                count += retention.drop(through=through)
+                count += retention.drop(through=part.through)
     return count
 
 
@@ -57,13 +60,27 @@ def _export(store: BlobStore, part: Part, clock: Clock) -> None:
     except BlobExists:
         # Somebody wrote it and was stopped. It counts if it says the same.
         pass
-    with store.open(part.name) as file:
-        found = exports.verify([file])
-    if found.broken_at is not None or (found.after, found.head) != (part.after, part.through):
-        raise ExportDoesNotVerifyError(f"{part.name}: {found.reason or 'it is of other entries'}.")
+    entries = _verified(store, part)
     with store.open(part.name) as file:
         digest = _sha256(file)
-    retention.tell(part=part, location=f"blob:{part.name}", sha256=digest, entries=found.entries, clock=clock)
+    retention.tell(part=part, location=f"blob:{part.name}", sha256=digest, entries=entries, clock=clock)
+
+
+def _verified(store: BlobStore, part: Part) -> int:
+    """How many entries the part's export holds, read back from the store. Raises ExportDoesNotVerifyError."""
+    try:
+        with store.open(part.name) as file:
+            found = exports.verify([file])
+    except (BlobNotFound, exports.NotAnExport) as error:
+        raise ExportDoesNotVerifyError(f"{part.name}: {error}.") from error
+    organization_id = ids.encode("org", current_organization().id)
+    if found.broken_at is not None or (found.organization, found.after, found.head) != (
+        organization_id,
+        part.after,
+        part.through,
+    ):
+        raise ExportDoesNotVerifyError(f"{part.name}: {found.reason or 'it is of other entries'}.")
+    return found.entries
 
 
 def _sha256(file: BinaryIO) -> str:

@@ -17,6 +17,7 @@ from engine.principals import SYSTEM
 from provisioning.backups import tables
 from shared.accounts import services as accounts
 from tenants.access import services as access
+from tenants.audit import retention
 from tenants.audit import services as audit
 from tenants.checkouts import services as checkouts
 from tenants.devices import services as devices
@@ -48,6 +49,7 @@ def settle(*, flow_id: UUID, backup_id: UUID, ends: dict[str, int]) -> None:
             devices.expire_pending()
             accounts.sign_everybody_out()
             access.revoke_all_authorizations()
+            retention.resume()
     checkouts.settle_restored()
     payments.settle_restored()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,10 +14,29 @@ from django.db import IntegrityError, transaction
 from engine import ids
 from engine.clock import Clock, utc_now
 from engine.errors import Conflict, DomainError, InvalidInput
-from shared.accounts import ceremonies, derived, journal, known_devices, mails, otp, passwords, rules, sessions
+from shared.accounts import (
+    ceremonies,
+    derived,
+    journal,
+    known_devices,
+    mails,
+    otp,
+    passwords,
+    rules,
+    second_factors,
+    sessions,
+)
 from shared.accounts.models import Invitation, User, principal_kind
 
 INVITATION_LIFETIME = timedelta(days=7)
+
+_unlink: Callable[[User], None] | None = None
+
+
+def set_unlinker(unlink: Callable[[User], None]) -> None:
+    """Install what takes a member's accounts at identity providers away, once, at start: they lie above accounts."""
+    global _unlink
+    _unlink = unlink
 
 
 class InvitationInvalid(DomainError):
@@ -143,7 +163,8 @@ def join_by_provider(*, email: str, clock: Clock = utc_now) -> User | None:
 
 
 def deactivate(*, user: User, clock: Clock = utc_now) -> None:
-    """Close an account: no sign-in, every session revoked, open invitations void."""
+    """Close an account: no sign-in, every session revoked, open invitations void, and nothing left that signs in
+    beside a password, since the account may be invited again."""
     now = clock()
     with transaction.atomic():
         User.objects.filter(id=user.id).update(is_active=False, password=make_password(None))
@@ -151,6 +172,9 @@ def deactivate(*, user: User, clock: Clock = utc_now) -> None:
         sessions.sign_out_everywhere(user=user, clock=clock)
         ceremonies.end_all(user=user, clock=clock)
         known_devices.forget_all(user=user)
+        second_factors.remove_all(user=user)
+        if _unlink is not None and principal_kind() == "member":
+            _unlink(user)
         user.invitations.filter(accepted_at=None, expires_at__gt=now).update(expires_at=now)
 
 

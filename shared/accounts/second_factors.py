@@ -32,7 +32,7 @@ class SecondFactorNeeded(Conflict):
     """Without it nobody could sign in here: operators, and members where the policy asks, need one."""
 
     code = "second_factor_needed"
-    title = "The last second factor cannot be removed"
+    title = "A second factor is needed here"
 
 
 class PasswordWrong(DomainError):
@@ -206,12 +206,17 @@ def set_required(*, required_now: bool, session: Session, clock: Clock = utc_now
     SignInPolicy.objects.update_or_create(id=1, defaults={"mfa_required": required_now, "updated_at": clock()})
 
 
-def reset(*, user: User, by: Principal, clock: Clock = utc_now) -> None:
-    """Take every second factor of somebody away who has lost theirs; every session ends. In the caller's
-    transaction."""
+def remove_all(*, user: User) -> None:
+    """Take away what somebody has beside the password. In the caller's transaction."""
     otp.remove(user=user)
     otp.remove_recovery_codes(user=user)
     Passkey.objects.filter(user=user).delete()
+
+
+def reset(*, user: User, by: Principal, clock: Clock = utc_now) -> None:
+    """Take every second factor of somebody away who has lost theirs; every session ends. In the caller's
+    transaction."""
+    remove_all(user=user)
     sessions.sign_out_everywhere(user=user, clock=clock)
     known_devices.forget_all(user=user)
     journal.record(action="second_factors.reset", user=user, by=by, clock=clock)

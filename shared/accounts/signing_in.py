@@ -68,6 +68,8 @@ def sign_in(
     is_right = check_password(password, _stored_hash(user))
     if user is None or not is_right or user.state != "active":
         raise SignInRefused
+    # The password was no guess. Codes have counts of their own.
+    attempt.succeeded()
     methods = [rules.PASSWORD]
     if principal_kind() == "operator" or second_factors.of(user).any:
         if not code:
@@ -75,7 +77,6 @@ def sign_in(
         if not codes.check(user=user, code=code, proven=_proven(device), address=address, clock=clock):
             raise SignInRefused
         methods.append(rules.CODE)
-    attempt.succeeded()
     return sessions.open_session(user=user, methods=methods, address=address, user_agent=user_agent, clock=clock)
 
 

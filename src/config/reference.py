@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -35,7 +36,9 @@ def render() -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
-    return f"`{field.default}`" if field.default not in (None, "") else ""
+    # What stands in the code is no secret, whatever the setting may hold.
+    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    return f"`{default}`" if default not in (None, "") else ""
 
 
 def _meaning(field: FieldInfo) -> str:

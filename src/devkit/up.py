@@ -95,8 +95,10 @@ def show(stack: Stack, visitor: Welcome | None, console: Console) -> None:
         ("its API, to read and try", f"{stack.url(slug)}/docs"),
         ("its devices connect to", f"{stack.gateway_url(slug)}/v1/gateway"),
         ("operators' API", f"{stack.platform_url}/docs"),
+        ("operators' pages", f"{stack.platform_url}/admin/"),
         ("payment provider (sandbox)", stack.sandbox_url),
         ("logs", str(stack.state_dir / "logs")),
+        ("mails, as they would be sent", str(stack.log("worker"))),
         ("for keystead commands", f". {shlex.quote(str(environment_file(stack)))}"),
     ]
     if visitor is not None:

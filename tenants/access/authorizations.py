@@ -25,7 +25,7 @@ from engine.errors import NotFound
 from engine.principals import SYSTEM, Principal
 from shared.accounts.rules import hash_token, new_token
 from shared.accounts.selectors import User
-from tenants.access.models import App, Authorization, AuthorizationCode
+from tenants.access.models import App, Authorization, AuthorizationCode, DeviceAuthorization
 from tenants.access.scopes import OFFLINE
 from tenants.access.signing import TOKEN_LIFETIME
 from tenants.audit import services as audit
@@ -210,8 +210,15 @@ def revoke_own(*, authorization_id: UUID, by: Principal, clock: Clock = utc_now)
 
 
 def revoke_of_member(*, member_id: UUID, by: Principal, reason: str, clock: Clock = utc_now) -> None:
-    """End everything that a member let apps do."""
-    for row in Authorization.objects.living(at=clock()).filter(member_id=member_id):
+    """End everything that a member let apps do, and what they have said yes to and no app has fetched yet.
+
+    In the caller's transaction. Not only what is in force: an account that is closed, or without the factor that
+    the policy asks for, may get both back.
+    """
+    # First these: a redemption that is under way holds its row, and what comes of it is seen below.
+    AuthorizationCode.objects.filter(member_id=member_id, authorization=None).delete()
+    DeviceAuthorization.objects.filter(member_id=member_id, authorization=None).delete()
+    for row in Authorization.objects.filter(member_id=member_id, revoked_at=None, expires_at__gt=clock()):
         revoke(row, reason=reason, by=by, clock=clock)
 
 

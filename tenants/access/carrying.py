@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from uuid import UUID
 
 from engine import ids
@@ -29,8 +30,20 @@ def still_hands_out(*, role: str, where: Location, by: str, needs: str, clock: C
     found = selectors.role_named(role)
     if found is None or "device" not in found.kinds:
         return False
-    known = [PERMISSIONS[name] for name in found.permissions if name in PERMISSIONS]
-    return still_holds(needs, *(one.handed_out_with or one.name for one in known), where=where, by=by, clock=clock)
+    return still_holds(needs, *_handed_out_with(found.permissions), where=where, by=by, clock=clock)
+
+
+def still_masters(*, subject: Principal, by: str, clock: Clock = utc_now) -> bool:
+    """Whether whoever could take `subject` over earlier still holds everything that it holds now."""
+    return all(
+        still_holds(*_handed_out_with(grant.permissions), where=grant.place, by=by, clock=clock)
+        for grant in snapshot.holdings_of(subject)
+    )
+
+
+def _handed_out_with(permissions: Iterable[str]) -> list[str]:
+    known = [PERMISSIONS[name] for name in permissions if name in PERMISSIONS]
+    return [one.handed_out_with or one.name for one in known]
 
 
 def still_holds(*permissions: str, where: Location, by: str, clock: Clock = utc_now) -> bool:

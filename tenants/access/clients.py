@@ -246,6 +246,9 @@ def _fault_of_redirect(uri: str, *, is_public: bool) -> str:
         return "This is not a URI."
     if "#" in uri or "@" in parts.netloc:
         return "No fragment, and no credentials in the address."
+    if set(parts.netloc) & set(";,"):
+        # The address goes into the consent page's policy, where these separate.
+        return "No semicolon and no comma in the address."
     if parts.scheme == "https" and host:
         return ""
     if parts.scheme == "http" and host in _LOOPBACK:

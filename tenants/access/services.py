@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tenants.access.authorizations import revoke_all as revoke_all_authorizations
 from tenants.access.authorizations import revoke_own as revoke_own_authorization
-from tenants.access.carrying import follow_move, require_hand_out, still_hands_out, still_holds
+from tenants.access.carrying import follow_move, require_hand_out, still_hands_out, still_holds, still_masters
 from tenants.access.clients import create_app, deactivate_app, rotate_secret, update_app
 from tenants.access.deciding import check, reach, visible_to
 from tenants.access.groups import add_to_group, create_group, delete_group, remove_from_group, rename_group
@@ -57,6 +57,7 @@ __all__ = [
     "spend",
     "still_hands_out",
     "still_holds",
+    "still_masters",
     "update_app",
     "update_role",
     "visible_to",

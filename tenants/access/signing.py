@@ -75,9 +75,10 @@ def rotate_signing_key(*, immediately: bool = False, by: Principal = SYSTEM, clo
     """
     now = clock()
     with transaction.atomic():
-        living = SigningKey.objects.select_for_update().verifying(at=now)
-        # The locks make a second rotation wait, and then see what the first has made.
-        waiting = max(living.order_by("id"), key=lambda key: (key.signs_at, key.id), default=None)
+        # The locks make a second rotation wait; what the first has made is seen by a statement of its own.
+        list(SigningKey.objects.select_for_update().verifying(at=now).order_by("id").values_list("id"))
+        living = SigningKey.objects.verifying(at=now).order_by("id")
+        waiting = max(living, key=lambda key: (key.signs_at, key.id), default=None)
         if waiting is not None and waiting.signs_at > now and not immediately:
             return waiting
         signs_at = now if immediately or waiting is None else now + PUBLISHED_AHEAD

@@ -57,7 +57,9 @@ def spend(
         )
         if not decision.allowed:
             return decision
-        grant = next(one for one in snapshot.holdings_of(principal) if one.id == decision.grant_id)
+        grant = next((one for one in snapshot.holdings_of(principal) if one.id == decision.grant_id), None)
+        if grant is None:
+            continue  # taken away since the decision
         if grant.limits.amount_per_day_max_minor is None:
             return decision
         local = rules.local_times(Facts().zones(), where=place_of(resource), at=now)[0]

@@ -119,13 +119,21 @@ def tell(*, part: Part, location: str, sha256: str, entries: int, clock: Clock =
     services.seal()
 
 
-def told() -> Point | None:
-    """Up to where the log itself says that entries have left, while they are still there."""
+def resume() -> None:
+    """Ask again for what is asked for once a day. After a restore: messages of before are gone."""
+    chosen = setting()
+    if chosen.retention_days is not None:
+        outbox.send(name=RELEASE, payload={"generation": str(chosen.generation)})
+
+
+def told() -> Part | None:
+    """Which entries the log itself says have left, while they are still there. That they may is not said by it."""
     last = Seal.objects.filter(row__action=exports.RELEASED).select_related("row").order_by("-sequence").first()
     point = last.row.released() if last is not None else None
-    if point is None or not Seal.objects.filter(sequence=point.sequence, hash=point.hash).exists():
+    after = services.LOG.before(0)
+    if point is None or after is None or not Seal.objects.filter(sequence=point.sequence, hash=point.hash).exists():
         return None
-    return point
+    return Part(after=after, through=point)
 
 
 def drop(*, through: Point) -> int:

@@ -262,7 +262,10 @@ def _count_guess(row: EnrolmentCode, *, at: datetime) -> None:
 def _is_backed(row: EnrolmentCode, *, at: datetime) -> bool:
     """Whether whoever made the code could still make it: with an admin's roles go the admin's codes."""
     if row.re_enrols is not None:
-        return access.still_holds(PERMISSION, where=row.re_enrols.location, by=row.created_by, clock=lambda: at)
+        device = row.re_enrols
+        return access.still_holds(
+            PERMISSION, where=device.location, by=row.created_by, clock=lambda: at
+        ) and access.still_masters(subject=device.principal, by=row.created_by, clock=lambda: at)
     return access.still_hands_out(
         role=row.role, where=row.site.location, by=row.created_by, needs=PERMISSION, clock=lambda: at
     )
@@ -296,6 +299,9 @@ def _enrol_again(row: EnrolmentCode, *, device_id: UUID, key: proofs.PublicKey, 
     device.save(update_fields=["status"])
     row.claimed_at = at
     row.save(update_fields=["claimed_at"])
+    # Others that were made for it must not serve after another reset.
+    others = EnrolmentCode.objects.filter(re_enrols_id=device_id, claimed_at=None, expires_at__gt=at)
+    others.update(expires_at=at)
     audit.write(
         action="device.re_enrolled",
         actor=device.principal,

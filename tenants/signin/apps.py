@@ -8,3 +8,10 @@ class SignInConfig(AppConfig):
 
     name = "tenants.signin"
     label = "signin"
+
+    def ready(self) -> None:
+        """Let accounts that are closed lose what signs them in from elsewhere."""
+        from shared.accounts.people import set_unlinker
+        from tenants.signin.federation import unlink_all
+
+        set_unlinker(unlink_all)

@@ -187,6 +187,11 @@ def unlink(*, session: accounts_read.Session, identity_id: UUID, clock: Clock = 
         audit.write(action="identity.unlinked", actor=user.principal, resource=user.public_id, clock=clock)
 
 
+def unlink_all(member: accounts_read.User) -> None:
+    """Take away every account at a provider that is this member. In the caller's transaction."""
+    LinkedIdentity.objects.filter(user=member).delete()
+
+
 def _answered(
     state: str, code: str, issuer: str | None, binding: str, clock: Clock
 ) -> tuple[IdentityProvider, rules.Identity, str | None]:

@@ -16,7 +16,8 @@ ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
 SUBJECT_CHARACTERS_MAX = 255
 CLOCK_SKEW_S = 60
 _AGE_MAX_S = 600
-_SECOND_FACTORS = frozenset({"mfa", "otp", "hwk", "swk"})
+# Of RFC 8176. Each alone may have been the only factor; beside the password it was the second.
+_BESIDE_A_PASSWORD = frozenset({"otp", "hwk", "swk"})
 
 
 class IdTokenInvalid(Exception):
@@ -76,7 +77,7 @@ def identity(claims: Mapping[str, Any], *, issuer: str, client_id: str, nonce: s
     return Identity(
         subject=str(subject),
         verified_email=str(email) if is_verified else None,
-        shows_mfa=bool(shown & _SECOND_FACTORS),
+        shows_mfa="mfa" in shown or ("pwd" in shown and bool(shown & _BESIDE_A_PASSWORD)),
     )
 
 

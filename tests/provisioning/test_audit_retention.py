@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from django.conf import settings
-from django.db import ProgrammingError, transaction
+from django.db import ProgrammingError, connection, transaction
 
 from config.commands.audit import audit as commands
 from engine import ids, outbox
@@ -18,7 +18,7 @@ from engine.chain.walk import Point
 from engine.clock import utc_now
 from engine.outbox.messages import Message
 from engine.principals import SYSTEM
-from engine.tenancy.context import OrganizationContext, organization, owner_schema
+from engine.tenancy.context import OrganizationContext, organization, owner_schema, relay_schema
 from provisioning import audit_retention, schemas, tasks
 from tenants.audit import exports, retention, services
 from tenants.audit.models import Entry
@@ -115,6 +115,38 @@ def test_nothing_is_dropped_when_its_export_does_not_verify(live_db: LiveDatabas
         audit_retention.release(context=aged)
     with organization(aged):
         assert Entry.objects.filter(resource="thg_0", created_at=LONG_AGO).exists()
+
+
+def test_an_entry_that_claims_a_release_drops_nothing_without_its_export(
+    live_db: LiveDatabase, aged: OrganizationContext
+) -> None:
+    """The organization's role may write any entry, so injected SQL could write this one."""
+    seventh = _point(aged, 7)
+    with organization(aged), transaction.atomic():
+        services.write(
+            action=exports.RELEASED,
+            actor=SYSTEM,
+            resource=ids.encode("org", aged.id),
+            detail={"through": 7, "hash": seventh.hash.hex(), "entries": 7, "export": "blob:x", "sha256": "0" * 64},
+        )
+    with organization(aged):
+        services.seal()
+    with live_db.as_owner(), pytest.raises(audit_retention.ExportDoesNotVerifyError):
+        audit_retention.release(context=aged)
+    assert _run("verify", aged.slug).stdout[:2] == "9:"
+    with organization(aged):
+        assert Entry.objects.filter(resource="thg_0", created_at=LONG_AGO).exists()
+
+
+def test_a_restored_log_is_asked_again_once_a_day(aged: OrganizationContext) -> None:
+    with organization(aged), transaction.atomic():
+        retention.resume()
+    with relay_schema(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM outbox_message WHERE name = %s AND org_role = %s", [retention.RELEASE, aged.role_name]
+        )
+        # The choice's own, and this one.
+        assert cursor.fetchone() == (2,)
 
 
 def test_an_organizations_own_role_may_not_drop(live_db: LiveDatabase, aged: OrganizationContext) -> None:

@@ -267,7 +267,7 @@ def _checkout(story: Story, stack: Stack, acme: Tenant, anna: Enrolled, account_
 def _webhook(story: Story, back_office: Receiver, secret: str, payment: str) -> None:
     story.chapter("The back office is told", "signed as Standard Webhooks says")
     received = story.ask(
-        "The back office waits for the event of this payment",
+        "The back office waits for an event of this payment",
         lambda: back_office.wait_for(payment),
         show=lambda one: f"{len(one.body)} bytes, {one.headers.get('webhook-id')}" if one else "nothing came",
     )

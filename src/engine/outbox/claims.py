@@ -73,7 +73,7 @@ _RENEW = """
 _RELEASE = """
     UPDATE public.outbox_message
     SET dispatched_at = NULL, started_at = NULL, available_at = statement_timestamp() + %(delay)s,
-        attempts = attempts - %(forgiven)s, last_error = %(error)s,
+        attempts = CASE WHEN %(forgiven)s THEN 0 ELSE attempts END, last_error = %(error)s,
         parked_at = CASE WHEN %(park)s THEN statement_timestamp() END
     WHERE id = %(id)s AND started_at = %(started)s
 """
@@ -242,7 +242,7 @@ def release(started: Started, *, delay: timedelta, error: str, park: bool = Fals
             "delay": delay,
             "error": error,
             "park": park,
-            "forgiven": 1 if forgive else 0,
+            "forgiven": forgive,
         },
     )
 

@@ -127,8 +127,8 @@ def _wants_sign_in(asked: Asked, session: Any) -> bool:
 
 
 def _without_login(request: HttpRequest) -> str:
-    """The same request once the member has signed in anew: it asks for that no more."""
-    pairs = [(name, value) for name, values in request.GET.lists() for value in values]
+    """The same request once the member has signed in anew: it asks for that no more, nor for how long ago."""
+    pairs = [(name, value) for name, values in request.GET.lists() for value in values if name != "max_age"]
     kept = [(name, " ".join(set(value.split()) - {"login"}) if name == "prompt" else value) for name, value in pairs]
     return f"{request.path}?{urlencode([(name, value) for name, value in kept if value])}"
 

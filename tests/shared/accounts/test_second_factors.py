@@ -103,6 +103,11 @@ class TestSigningIn:
         me = access.signed_in(client_of(enrolled.org), answer.json()["token"])
         assert me.get("/v1/me").status_code == 200
 
+    def test_right_passwords_close_nothing_although_the_code_comes_later(self, enrolled: Person) -> None:
+        at = _address()
+        for _ in range(12):
+            assert enrolled.sign_in(at=at).json()["code"] == "otp_required"
+
     def test_or_one_with_the_code_in_it(self, enrolled: Person) -> None:
         assert enrolled.sign_in(otp=enrolled.code()).status_code == 201
         wrong = enrolled.sign_in(otp="000000")

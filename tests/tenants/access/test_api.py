@@ -6,12 +6,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from rest_framework.test import APIClient
 
 from engine.ids import encode, uuid7
 from engine.tenancy.context import OrganizationContext, organization
+from shared.accounts.models import Passkey, User
 from tenants.access import services
 from tenants.access.permissions import ROLES
+from tenants.signin.models import IdentityProvider, LinkedIdentity
 from tests.conftest import client_of
 from tests.factories import access as factory
 
@@ -235,6 +238,26 @@ class TestMembers:
         assert client.get("/v1/roles").status_code == 401
         refused = client_of(org_a).post("/v1/sessions", {"email": member.email, "password": factory.PASSWORD})
         assert refused.status_code == 401
+
+    def test_nothing_that_signed_in_before_outlives_a_deactivation(
+        self, owner: APIClient, org_a: OrganizationContext
+    ) -> None:
+        member = factory.member(org_a, "auditor")
+        with organization(org_a):
+            user = User.objects.get(id=member.principal.id)
+            Passkey.objects.create(user=user, name="Key", credential_id=b"1", public_key=b"2", sign_count=0)
+            TOTPDevice.objects.create(user=user, name="phone", confirmed=True)
+            provider = IdentityProvider.objects.create(
+                name="Elsewhere", issuer="https://idp.example", client_id="x", created_by="sys"
+            )
+            LinkedIdentity.objects.create(provider=provider, subject="ada", user=user)
+
+        owner.delete(f"/v1/members/{member.principal.public_id}")
+
+        with organization(org_a):
+            assert not Passkey.objects.filter(user=user).exists()
+            assert not TOTPDevice.objects.filter(user=user).exists()
+            assert not LinkedIdentity.objects.filter(user=user).exists()
 
     def test_the_last_owner_stays(self, owner: APIClient) -> None:
         mine = owner.get("/v1/sessions").json()["data"][0]["user_id"]

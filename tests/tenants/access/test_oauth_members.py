@@ -438,6 +438,20 @@ class TestTheEnd:
         if how != "restored from a backup":
             assert app.redeem(browser.send, code, VERIFIER).status in {400, 401}
 
+    def test_is_not_undone_by_a_new_invitation(
+        self, app: MemberApp, browser: Browser, member: factory.Member, org_a: OrganizationContext
+    ) -> None:
+        tokens, code = app.tokens(browser, scope=SCOPE), app.code(browser, VERIFIER)
+        with organization(org_a):
+            services.deactivate_member(member_id=member.principal.id, by=SYSTEM)
+            token = services.invite_member(email=member.email, by=SYSTEM, role="owner").token
+        body = {"token": token, "password": "a much longer pass phrase"}
+        assert visitor_of(org_a).post("/v1/invitations/accept", body).status_code == 200
+
+        assert _get(org_a, tokens["access_token"], "/v1/me").status_code == 401
+        assert app.refresh(browser.send, tokens["refresh_token"]).body["error"] == "invalid_grant"
+        assert app.redeem(browser.send, code, VERIFIER).body["error"] == "invalid_grant"
+
     def test_comes_when_everybody_needs_a_second_factor(
         self, app: MemberApp, browser: Browser, org_a: OrganizationContext
     ) -> None:
@@ -495,7 +509,7 @@ class TestTheEnd:
 def test_a_password_that_was_reset_ends_what_was_lent(
     app: MemberApp, browser: Browser, org_a: OrganizationContext, member: factory.Member
 ) -> None:
-    tokens = app.tokens(browser, scope=SCOPE)
+    tokens, code = app.tokens(browser, scope=SCOPE), app.code(browser, VERIFIER)
     assert _get(org_a, tokens["access_token"], "/v1/sites").status_code == 200
     anybody = visitor_of(org_a)
     with organization(org_a):
@@ -506,6 +520,7 @@ def test_a_password_that_was_reset_ends_what_was_lent(
     assert anybody.post("/v1/password-resets/confirm", body).status_code == 204
     assert _get(org_a, tokens["access_token"], "/v1/sites").status_code == 401
     assert app.refresh(browser.send, tokens["refresh_token"]).body["error"] == "invalid_grant"
+    assert app.redeem(browser.send, code, VERIFIER).body["error"] == "invalid_grant"
 
 
 class TestDeviceGrant:

@@ -96,8 +96,31 @@ def test_a_code_does_not_outlive_the_state_that_it_was_made_for(
     assert claim(org_a, first, DeviceKey()).status_code == 201
     assert claim(org_a, second, DeviceKey()).json()["code"] == "code_not_accepted"
     owner.post(f"{path}/factory-reset")
-    owner.post(f"{path}/revoke")
+    # Made for the reset before, and for no later one.
     assert claim(org_a, second, DeviceKey()).json()["code"] == "code_not_accepted"
+    third = owner.post(f"{path}/enrolment-codes", {}).json()["code"]
+    owner.post(f"{path}/revoke")
+    assert claim(org_a, third, DeviceKey()).json()["code"] == "code_not_accepted"
+
+
+def test_a_code_for_a_device_is_worth_what_its_maker_holds_when_it_is_claimed(
+    owner: APIClient, org_a: OrganizationContext, device: factory.Enrolled
+) -> None:
+    admin = access_factory.member(org_a, None)
+    with organization(org_a):
+        access.grant_role(principal=admin.principal, role="admin", scope="site", site_id=device.site_id)
+        found = selectors.device(device_id=device.id)
+    path = f"/v1/devices/{device.public_id}"
+    owner.post(f"{path}/factory-reset")
+    client = access_factory.signed_in(client_of(org_a), admin.token)
+    code = client.post(f"{path}/enrolment-codes", {}).json()["code"]
+    with organization(org_a):
+        # More than the maker holds: over everything, and not over the site alone.
+        stronger = access.grant_role(principal=found.principal, role="terminal", by=SYSTEM)
+    assert claim(org_a, code, DeviceKey()).json()["code"] == "code_not_accepted"
+    with organization(org_a):
+        access.revoke_grant(grant_id=stronger.id, by=SYSTEM)
+    assert claim(org_a, code, DeviceKey()).status_code == 201
 
 
 def test_with_an_admins_roles_go_the_admins_codes(owner: APIClient, org_a: OrganizationContext) -> None:
